@@ -1,0 +1,284 @@
+"""The tree of typed errors: what went wrong, where, and whose move it is.
+
+The first split says what the caller should do; every leaf has a stable
+``label`` that metrics, logs and results carry. No error here knows a wire
+protocol: each front end keeps one table from class to its own codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """Root of everything the gateway raises on purpose.
+
+    Attributes:
+        label: Stable name of the kind, ``family.leaf``.
+        message: One sentence: what is wrong, where, and what to do.
+        attributes: Facts about this case (``step``, ``model``, ``topic`` ...).
+    """
+
+    label: ClassVar[str] = "error"
+
+    def __init__(self, message: str, **attributes: str | float | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.attributes = {key: value for key, value in attributes.items() if value is not None}
+
+
+class RequestRefused(GatewayError):
+    """The request is wrong: change it before sending it again."""
+
+    label = "refused"
+
+
+class Malformed(RequestRefused):
+    """The bytes are not what they claim to be."""
+
+    label = "refused.malformed"
+
+
+class UnknownMedia(RequestRefused):
+    """The payload's kind is not declared, not detectable, or not supported here."""
+
+    label = "refused.media"
+
+
+class UnknownModel(RequestRefused):
+    """No model, version or pipeline has this name."""
+
+    label = "refused.unknown_model"
+
+
+class WrongShape(RequestRefused):
+    """The shape does not fit the declaration or the model."""
+
+    label = "refused.shape"
+
+
+class WrongDtype(RequestRefused):
+    """The element type does not fit the declaration or the model."""
+
+    label = "refused.dtype"
+
+
+class NotFinite(RequestRefused):
+    """The numbers hold NaN or infinity where only finite ones are allowed."""
+
+    label = "refused.not_finite"
+
+
+class TooLarge(RequestRefused):
+    """More bytes, pixels, elements or nesting than the limit allows."""
+
+    label = "refused.too_large"
+
+
+class Quarantined(RequestRefused):
+    """This very payload has crashed a worker before and is not run again."""
+
+    label = "refused.quarantined"
+
+
+class Unavailable(GatewayError):
+    """Nothing is wrong with the request: try again later."""
+
+    label = "unavailable"
+
+
+class Overloaded(Unavailable):
+    """A bounded queue is full."""
+
+    label = "unavailable.overloaded"
+
+
+class NotReady(Unavailable):
+    """The model is not serving yet, or not any more."""
+
+    label = "unavailable.not_ready"
+
+
+class WorkerCrashed(Unavailable):
+    """The worker that ran this request died or was ended for hanging."""
+
+    label = "unavailable.worker_crashed"
+
+
+class Draining(Unavailable):
+    """The gateway is stopping."""
+
+    label = "unavailable.draining"
+
+
+class DeadlineExceeded(GatewayError):
+    """The answer would come too late to be worth anything."""
+
+    label = "deadline"
+
+
+class DeadlineQueued(DeadlineExceeded):
+    """The deadline passed while the request waited."""
+
+    label = "deadline.queued"
+
+
+class DeadlineRunning(DeadlineExceeded):
+    """The deadline passed while the request ran."""
+
+    label = "deadline.running"
+
+
+class EngineFailed(GatewayError):
+    """The model or its runtime is at fault."""
+
+    label = "engine"
+
+
+class LoadFailed(EngineFailed):
+    """The runtime cannot load the model file."""
+
+    label = "engine.load"
+
+
+class CardMismatch(EngineFailed):
+    """The model file is not what its card says."""
+
+    label = "engine.card"
+
+
+class WarmupFailed(EngineFailed):
+    """The model loaded, but its first runs failed or gave wrong answers."""
+
+    label = "engine.warmup"
+
+
+class RunFailed(EngineFailed):
+    """An inference raised, or gave what cannot be post-processed."""
+
+    label = "engine.run"
+
+
+class OutOfMemory(EngineFailed):
+    """The worker could not allocate."""
+
+    label = "engine.out_of_memory"
+
+
+class SensorRefused(GatewayError):
+    """An announcement or message of a sensor is dropped."""
+
+    label = "sensor"
+
+
+class MalformedAnnouncement(SensorRefused):
+    """The announcement cannot be read."""
+
+    label = "sensor.malformed"
+
+
+class ForbiddenTopic(SensorRefused):
+    """A sensor names a topic that it must not (wildcards, ``$``, our own)."""
+
+    label = "sensor.topic"
+
+
+class OversizeAnnouncement(SensorRefused):
+    """An announcement holds more than the limits allow."""
+
+    label = "sensor.oversize"
+
+
+class TooManySensors(SensorRefused):
+    """The registry, or one sensor's number of streams, is full."""
+
+    label = "sensor.flood"
+
+
+class SensorDenied(SensorRefused):
+    """An admission rule keeps this sensor out."""
+
+    label = "sensor.denied"
+
+
+class SensorCollision(SensorRefused):
+    """Two devices claim one identity; the newer epoch keeps it."""
+
+    label = "sensor.collision"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigIssue:
+    """One thing wrong with a configuration file.
+
+    Attributes:
+        file: Path of the file, as the user gave it.
+        line: 1-based line; 0 when the issue has no place.
+        column: 1-based column; 0 when the issue has no place.
+        path: Dotted path of the key, such as ``pipelines.door.model``.
+        what: What is wrong and what to do, with the nearest known key.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.path}: {self.what}"
+
+
+class ConfigError(GatewayError):
+    """The configuration is wrong: fix the file. Carries every issue found."""
+
+    label = "config"
+
+    def __init__(self, issues: tuple[ConfigIssue, ...]) -> None:
+        super().__init__("\n".join(str(issue) for issue in issues))
+        self.issues = issues
+
+
+class PipelineMisfit(GatewayError):
+    """A pipeline cannot work on its model.
+
+    Attributes:
+        step: Path of the step at fault, such as ``preprocess[1].resize``.
+    """
+
+    label = "config.pipeline"
+
+    def __init__(self, step: str, message: str) -> None:
+        super().__init__(f"{step}: {message}", step=step)
+        self.step = step
+
+
+class GatewayBug(GatewayError):
+    """Never expected: a broken invariant of the gateway itself."""
+
+    label = "bug"
+
+
+class IllegalTransition(GatewayBug):
+    """A state machine was given an event that its state does not allow."""
+
+    label = "bug.transition"
+
+
+def leaves(root: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
+    """Yield every class below ``root`` that has no subclasses of its own."""
+    for child in root.__subclasses__():
+        if child.__subclasses__():
+            yield from leaves(child)
+        else:
+            yield child
+
+
+def from_wire(label: str, message: str) -> GatewayError:
+    """Rebuild an error that crossed a process boundary as (label, message)."""
+    for leaf in leaves():
+        if leaf.label == label and leaf not in (ConfigError, PipelineMisfit):
+            return leaf(message)
+    return GatewayBug(f"{label}: {message}")

@@ -1,0 +1,88 @@
+"""The contract of a runtime: load one model file, run one batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.tensor import Array, TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How a model is to run.
+
+    Attributes:
+        threads: Threads inside one inference.
+        providers: ONNX Runtime execution providers, in order.
+        delegates: TFLite delegates, in order.
+    """
+
+    threads: int = 1
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    delegates: tuple[str, ...] = ("xnnpack",)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What really runs, asked of the runtime after loading.
+
+    Attributes:
+        runtime: ``litert``, ``tflite-runtime`` or ``onnxruntime``.
+        version: The runtime's version.
+        backend: Provider or delegate that really runs (``xnnpack``, ``CPUExecutionProvider`` ...).
+        threads: Threads inside one inference.
+    """
+
+    runtime: str
+    version: str
+    backend: str
+    threads: int
+
+
+class Engine(Protocol):
+    """One loaded model. Not thread-safe: a lane owns it.
+
+    Attributes:
+        facts: What really runs.
+        inputs: Specs in the runtime's order.
+        outputs: Specs in the runtime's order.
+        dynamic_batch: True if axis 0 takes any number of rows.
+    """
+
+    @property
+    def facts(self) -> EngineFacts:
+        """What really runs."""
+        ...
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """Input specs."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """Output specs."""
+        ...
+
+    @property
+    def dynamic_batch(self) -> bool:
+        """Whether axis 0 takes any number of rows."""
+        ...
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once; arrays must match ``inputs`` exactly (dtype, shape).
+
+        Returns:
+            Outputs by name, owned by the caller (never views on runtime memory).
+
+        Raises:
+            RunFailed: The runtime refused or failed.
+            OutOfMemory: The runtime could not allocate.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the model; nothing may be called after."""
+        ...
