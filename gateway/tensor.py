@@ -106,4 +106,5 @@ def quantize(values: Array, quantization: Quantization, dtype: np.dtype[Any]) ->
     """Return codes of ``dtype`` nearest to ``values``, saturating at its ends."""
     limits = np.iinfo(dtype)
     codes = np.rint(values / quantization.scale) + quantization.zero_point
-    return np.clip(codes, limits.min, limits.max).astype(dtype)
+    clipped: Array = np.clip(codes, limits.min, limits.max).astype(dtype)
+    return clipped

@@ -1,0 +1,95 @@
+"""The one way to an answer: every door hands its requests to ``DataPlane`` and nothing else.
+
+It knows which model version serves a name now; a request is pinned to that
+version when it comes, so a switch never changes one under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from gateway.errors import NotReady, UnknownModel
+from gateway.inference.request import (
+    CancelReason,
+    InferRequest,
+    OnDone,
+    Outcome,
+    RequestEvent,
+    RequestState,
+    Ticket,
+)
+from gateway.inference.scheduler import Scheduler
+
+
+class DataPlane:
+    """Routes requests to the scheduler of the version now serving their model."""
+
+    def __init__(self) -> None:
+        self._serving: dict[str, Scheduler] = {}
+        self._absent: dict[str, str] = {}
+
+    @property
+    def serving(self) -> Mapping[str, Scheduler]:
+        """Schedulers by model name; a live view."""
+        return self._serving
+
+    def serve(self, name: str, scheduler: Scheduler) -> Scheduler | None:
+        """Let ``scheduler`` take new requests for ``name``; return the one that did before."""
+        self._absent.pop(name, None)
+        old = self._serving.get(name)
+        self._serving[name] = scheduler
+        return old
+
+    def withdraw(self, name: str, reason: str | None = None) -> Scheduler | None:
+        """Stop serving ``name``; a reason keeps the name known, as not ready."""
+        if reason is None:
+            self._absent.pop(name, None)
+        else:
+            self._absent[name] = reason
+        return self._serving.pop(name, None)
+
+    def submit(self, request: InferRequest, on_done: OnDone, context: object = None) -> Ticket:
+        """Take a request; ``on_done`` is called exactly once, perhaps before this returns.
+
+        Never raises for what is wrong with the request: the outcome says it.
+        """
+        scheduler = self._serving.get(request.model)
+        if scheduler is not None:
+            return scheduler.submit(request, on_done, context)
+        ticket = Ticket(0, request, on_done, context=context)
+        ticket.step(RequestEvent.REFUSE)
+        reason = self._absent.get(request.model)
+        error = (
+            NotReady(f"model {request.model}: {reason}", model=request.model)
+            if reason is not None
+            else UnknownModel(f"no model is named {request.model!r}", model=request.model)
+        )
+        on_done(ticket, Outcome(RequestState.FAILED, error=error))
+        return ticket
+
+    async def infer(self, request: InferRequest) -> Outcome:
+        """Run one request and return its DONE outcome.
+
+        Raises:
+            RequestRefused: The request is wrong.
+            Unavailable: The queue is full, the model is not ready, or its worker died.
+            DeadlineExceeded: The deadline passed, queued or running.
+            EngineFailed: The model failed on it.
+
+        Cancel-safe: the request leaves its queue; batch-mates are not disturbed.
+        """
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        scheduler = self._serving.get(request.model)
+        ticket = self.submit(request, lambda _, outcome: None if future.done() else future.set_result(outcome))
+        try:
+            outcome = await future
+        except asyncio.CancelledError:
+            if scheduler is not None:
+                scheduler.cancel(ticket, CancelReason.CALLER)
+            raise
+        if outcome.error is not None:
+            raise outcome.error
+        if outcome.state is RequestState.CANCELLED:
+            raise NotReady(f"model {request.model}: the request was withdrawn", model=request.model)
+        return outcome

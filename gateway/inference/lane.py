@@ -1,0 +1,336 @@
+"""One worker process as the front end sees it: start it, hand it batches, notice its end.
+
+A lane never decides anything about requests: it tells its owner what came back
+and what was lost. At most two batches are in flight: one running, one waiting
+in shared memory, so that a lane need not idle while an answer travels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import os
+import signal
+import socket
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gateway.errors import EngineFailed, GatewayError, WorkerCrashed, from_wire
+from gateway.inference.loaded import LoadSpec
+from gateway.inference.pages import Page
+from gateway.inference.request import Ticket
+from gateway.inference.wire import Head, Splitter, encode
+from gateway.model import ModelVersion
+
+_STDERR_TAIL_BYTES = 4096
+_KILL_WAIT_S = 5.0
+
+
+class LaneState(enum.Enum):
+    """Where a lane is in its life."""
+
+    STARTING = "starting"
+    READY = "ready"
+    RETIRING = "retiring"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """What a worker said when it was ready.
+
+    Attributes:
+        version: What it loaded.
+        max_rows: Rows that one engine run takes; None if any number.
+        stateful: Pipelines whose frames must run in order.
+    """
+
+    version: ModelVersion
+    max_rows: int | None
+    stateful: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAnswer:
+    """What a worker said about one member of a batch.
+
+    Attributes:
+        prediction: The answer; None with an error, or when there is nothing to say yet.
+        error: What went wrong with this member alone.
+        state: What its stream carries on.
+        stages_ms: Milliseconds by stage.
+    """
+
+    prediction: dict[str, Any] | None
+    error: GatewayError | None
+    state: bytes
+    stages_ms: Mapping[str, float]
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Requests that travel together.
+
+    Attributes:
+        number: Rising by one in each lane.
+        tickets: The members.
+        dispatched_s: When it was handed over.
+        started_s: When it began to run, as far as the front end can know.
+    """
+
+    number: int
+    tickets: tuple[Ticket, ...]
+    dispatched_s: float
+    started_s: float
+
+
+class LaneOwner(Protocol):
+    """Who is told what happens to a lane; called in the event loop."""
+
+    def batch_done(self, lane: Lane, batch: Batch, answers: Sequence[MemberAnswer], took_s: float) -> None:
+        """A batch came back."""
+        ...
+
+    def lane_lost(self, lane: Lane, batches: Sequence[Batch], reason: str) -> None:
+        """The worker ended unasked; the first of ``batches`` was running, the rest waited."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One worker process. Made by ``start``; ended by ``close``."""
+
+    index: int
+    owner: LaneOwner
+    state: LaneState = LaneState.STARTING
+    facts: WorkerFacts | None = None
+    in_flight: deque[Batch] = field(default_factory=deque)
+    _batches: int = 0
+    _pages: tuple[Page, Page] | None = None
+    _process: asyncio.subprocess.Process | None = None
+    _transport: asyncio.Transport | None = None
+    _replies: dict[str, asyncio.Future[Head]] = field(default_factory=dict)
+    _stderr: bytearray = field(default_factory=bytearray)
+    _watch: asyncio.Task[None] | None = None
+    _lost_because: str = ""
+
+    @property
+    def pid(self) -> int:
+        """Process id of the worker; 0 before it was started."""
+        return self._process.pid if self._process else 0
+
+    async def start(self, spec: LoadSpec, timeout_s: float) -> WorkerFacts:
+        """Start the worker and have it load the model.
+
+        Raises:
+            EngineFailed: The worker could not load it, or not in time.
+            WorkerCrashed: The worker died while loading.
+
+        Cancel-safe: the worker is killed and everything it held is freed.
+        """
+        try:
+            await self._spawn()
+            head = await asyncio.wait_for(self._ask("ready", {"t": "load", "spec": spec.to_json()}), timeout_s)
+        except asyncio.TimeoutError:
+            await self.close()
+            msg = f"model {spec.name}: a worker took longer than {timeout_s:g} s to load it"
+            raise EngineFailed(msg, model=spec.name) from None
+        except BaseException:
+            await self.close()
+            raise
+        version = ModelVersion(**head["version"])
+        self.facts = WorkerFacts(version, head["max_rows"], frozenset(head["stateful"]))
+        self.state = LaneState.READY
+        return self.facts
+
+    async def set_pipelines(self, spec: LoadSpec, timeout_s: float) -> frozenset[str]:
+        """Give the worker other pipelines; return which of them are stateful.
+
+        Raises:
+            GatewayError: They do not compile; the worker keeps the old ones.
+        """
+        head = await asyncio.wait_for(self._ask("pipelines", {"t": "pipelines", "spec": spec.to_json()}), timeout_s)
+        return frozenset(head["stateful"])
+
+    def run(self, tickets: Sequence[Ticket], states: Sequence[bytes], now_s: float) -> Batch:
+        """Copy the payloads into shared memory and tell the worker; never waits.
+
+        Raises:
+            OSError: The system has no memory left for the page; nothing was sent.
+        """
+        assert self._pages is not None and self._transport is not None
+        which = self._batches & 1
+        page = self._pages[which]
+        offsets = page.write([ticket.request.payload for ticket in tickets])
+        members = [
+            [t.request.pipeline, offset, len(t.request.payload), t.request.declared, len(state), t.request.deadline_s]
+            for t, offset, state in zip(tickets, offsets, states, strict=True)
+        ]
+        head = {"t": "run", "n": self._batches, "page": which, "size": page.size_bytes, "members": members}
+        batch = Batch(self._batches, tuple(tickets), now_s, now_s)
+        self._transport.write(encode(head, b"".join(states)))
+        self._batches += 1
+        self.in_flight.append(batch)
+        return batch
+
+    def retire(self) -> None:
+        """Take no more batches; ``close`` it when nothing is in flight."""
+        if self.state is LaneState.READY:
+            self.state = LaneState.RETIRING
+
+    def kill(self, reason: str) -> None:
+        """End the worker at once; its owner is told through ``lane_lost``."""
+        self._lost_because = self._lost_because or reason
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGKILL)
+
+    async def close(self) -> None:
+        """End the worker and free everything; its owner is not told. Idempotent.
+
+        Cancel-safe: a second call finishes what the first began.
+        """
+        self.state = LaneState.GONE
+        if self._transport is not None:
+            self._transport.close()
+        if self._process is not None and self._process.returncode is None:
+            try:
+                await asyncio.wait_for(self._process.wait(), 0.5)
+            except asyncio.TimeoutError:
+                self.kill("closed")
+                await asyncio.wait_for(self._process.wait(), _KILL_WAIT_S)
+        if self._watch is not None:
+            await self._watch
+        self._free_pages()
+
+    async def _spawn(self) -> None:
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._pages = (Page("gateway-page-0"), Page("gateway-page-1"))
+        fds = [theirs.fileno(), *(page.open_for_reading() for page in self._pages)]
+        try:
+            command = [sys.executable, "-m", "gateway.inference.worker", *map(str, fds)]
+            self._process = await asyncio.create_subprocess_exec(
+                *command, pass_fds=fds, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            for fd in fds[1:]:
+                os.close(fd)
+        self._watch = loop.create_task(self._watch_process(), name=f"lane[{self._process.pid}].watch")
+        self._transport, _ = await loop.create_unix_connection(lambda: _Channel(self), sock=ours)
+
+    async def _ask(self, reply: str, head: Head) -> Head:
+        if self._transport is None or self._transport.is_closing():
+            raise WorkerCrashed("the worker has ended")
+        future: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
+        self._replies[reply] = future
+        self._transport.write(encode(head))
+        try:
+            return await future
+        finally:
+            self._replies.pop(reply, None)
+
+    async def _watch_process(self) -> None:
+        """Keep the end of the worker's standard error, and wait until it has ended."""
+        assert self._process is not None and self._process.stderr is not None
+        while chunk := await self._process.stderr.read(4096):
+            self._stderr += chunk
+            del self._stderr[:-_STDERR_TAIL_BYTES]
+        await self._process.wait()
+
+    def receive(self, head: Head, tail: bytes) -> None:
+        """Take one message from the worker."""
+        kind = head["t"]
+        if kind == "done":
+            self._receive_batch(head, tail)
+        elif kind == "failed":
+            error = from_wire(head["label"], head["message"])
+            for future in self._replies.values():
+                if not future.done():
+                    future.set_exception(error)
+        elif (future_or_none := self._replies.get(kind)) and not future_or_none.done():
+            future_or_none.set_result(head)
+
+    def _receive_batch(self, head: Head, tail: bytes) -> None:
+        batch = self.in_flight.popleft()
+        if batch.number != head["n"]:
+            self.in_flight.appendleft(batch)
+            self.kill("answered out of order")
+            return
+        if self.in_flight:
+            self.in_flight[0].started_s = head["ended"]
+        answers: list[MemberAnswer] = []
+        offset = 0
+        for prediction, error, state_bytes, stages_ms in head["members"]:
+            state = tail[offset : offset + state_bytes]
+            offset += state_bytes
+            answers.append(MemberAnswer(prediction, from_wire(*error) if error else None, state, stages_ms))
+        self.owner.batch_done(self, batch, answers, head["ended"] - head["started"])
+
+    def channel_closed(self) -> None:
+        """Notice that the worker's end of the socket is gone."""
+        if self.state is LaneState.GONE:
+            return
+        was_loading = self.state is LaneState.STARTING
+        self.state = LaneState.GONE
+        self.kill("closed its socket")
+        task = asyncio.get_running_loop().create_task(self._report_loss(was_loading), name=f"lane[{self.pid}].loss")
+        _LOSSES.add(task)
+        task.add_done_callback(_LOSSES.discard)
+
+    async def _report_loss(self, was_loading: bool) -> None:  # noqa: FBT001 - private
+        if self._watch is not None:
+            await self._watch
+        reason = self._describe_end()
+        self._free_pages()
+        error = WorkerCrashed(f"the worker {reason}")
+        for future in self._replies.values():
+            if not future.done():
+                future.set_exception(error)
+        batches = tuple(self.in_flight)
+        self.in_flight.clear()
+        if not was_loading:
+            self.owner.lane_lost(self, batches, reason)
+
+    def _describe_end(self) -> str:
+        code = self._process.returncode if self._process else None
+        if code is not None and code < 0:
+            how = f"was ended by {signal.Signals(-code).name}"
+        else:
+            how = f"exited with code {code}"
+        because = f" ({self._lost_because})" if self._lost_because != "closed its socket" and self._lost_because else ""
+        last = self._stderr.decode(errors="replace").strip().splitlines()[-1:]
+        return how + because + (f": {last[0][:300]}" if last else "")
+
+    def _free_pages(self) -> None:
+        for page in self._pages or ():
+            page.close()
+
+
+_LOSSES: set[asyncio.Task[None]] = set()  # the loop keeps only weak references to tasks
+
+
+class _Channel(asyncio.Protocol):
+    """Cuts what the worker sends into messages for its lane."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._splitter = Splitter()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for head, tail in self._splitter.feed(data):
+                self._lane.receive(head, tail)
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            self._lane.kill(f"sent what is no message: {error}")
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._lane.channel_closed()

@@ -1,0 +1,242 @@
+"""The lanes of one model version: started, retired, replaced with back-off, resized while running.
+
+The pool hides what a lane is; the scheduler asks it which lanes are open and is
+told what came back. A worker that dies or hangs is replaced after a pause that
+doubles; too many deaths in a row take the model out of service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.errors import GatewayError
+from gateway.inference.cost import BatchCost
+from gateway.inference.lane import Batch, Lane, LaneState, MemberAnswer, WorkerFacts
+from gateway.inference.loaded import LoadSpec
+from gateway.operations.restart import GiveUp, Restart, RestartLimits
+
+_LEAST_LEAD_S = 0.001  # an event loop's timers are good to about a millisecond
+_LEAD_SHARE = 0.25
+_STABLE_BATCHES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """Patience with workers.
+
+    Attributes:
+        run_timeout_s: A batch that runs longer hangs.
+        load_timeout_s: Longest load.
+        restart: Pacing of replacements.
+    """
+
+    run_timeout_s: float
+    load_timeout_s: float
+    restart: RestartLimits
+
+
+class PoolOwner(Protocol):
+    """Who is told what the pool's lanes do; called in the event loop."""
+
+    def batch_done(self, lane: Lane, batch: Batch, answers: Sequence[MemberAnswer], took_s: float) -> None:
+        """A batch came back."""
+        ...
+
+    def lane_lost(self, lane: Lane, batches: Sequence[Batch], reason: str) -> None:
+        """A worker died; the first of ``batches`` was running, the rest waited."""
+        ...
+
+    def lanes_changed(self) -> None:
+        """A lane became ready or has gone."""
+        ...
+
+    def out_of_service(self, reason: str) -> None:
+        """Workers died too often: no more are started."""
+        ...
+
+
+class Pool:
+    """Keeps ``wanted`` lanes of one model alive."""
+
+    def __init__(self, spec: LoadSpec, wanted: int, limits: PoolLimits, owner: PoolOwner) -> None:
+        self.spec = spec
+        self.wanted = wanted
+        self.lanes: list[Lane] = []
+        self.restarts = 0
+        self._limits = limits
+        self._owner = owner
+        self._restart = Restart(limits.restart)
+        self._answered = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._next_index = 0
+        self._closing = False
+
+    @property
+    def ready(self) -> int:
+        """Lanes that take batches."""
+        return sum(1 for lane in self.lanes if lane.state is LaneState.READY)
+
+    @property
+    def in_service(self) -> bool:
+        """Whether lanes are still started."""
+        return not self._restart.given_up
+
+    async def start(self) -> WorkerFacts:
+        """Start all wanted lanes and wait until they are ready.
+
+        Raises:
+            GatewayError: A worker could not load the model; none is left running.
+
+        Cancel-safe: what was started is ended.
+        """
+        try:
+            results = await asyncio.gather(*(self._add_lane() for _ in range(self.wanted)))
+        except BaseException:
+            await self.close()
+            raise
+        return results[0]
+
+    def resize(self, wanted: int) -> None:
+        """Grow or shrink to ``wanted`` lanes; returns at once, lanes follow.
+
+        Idle lanes go first; a busy one finishes what it holds.
+        """
+        self.wanted = wanted
+        live = self._live()
+        for lane in sorted(live, key=lambda lane: len(lane.in_flight))[: max(0, len(live) - wanted)]:
+            lane.retire()
+            self._close_if_done(lane)
+        for _ in range(wanted - len(live)):
+            self._spawn_task(self._replace(0.0))
+
+    def open_lanes(self, now_s: float, cost: BatchCost) -> tuple[list[Lane], float | None]:
+        """Return the lanes that take a batch now, idle ones first, and when the next one may.
+
+        A busy lane takes one more batch shortly before its running one should
+        end: early enough that it need not idle, late enough that what it takes
+        is fresh and what comes meanwhile can join.
+        """
+        idle: list[Lane] = []
+        nearly: list[Lane] = []
+        next_s: float | None = None
+        for lane in self.lanes:
+            if lane.state is not LaneState.READY:
+                continue
+            if not lane.in_flight:
+                idle.append(lane)
+            elif len(lane.in_flight) == 1 and cost.known:
+                running = lane.in_flight[0]
+                expected_s = cost.expect_s(len(running.tickets))
+                open_s = running.started_s + expected_s - max(_LEAST_LEAD_S, expected_s * _LEAD_SHARE)
+                if open_s <= now_s:
+                    nearly.append(lane)
+                elif next_s is None or open_s < next_s:
+                    next_s = open_s
+        return idle + nearly, next_s
+
+    def end_hung(self, now_s: float) -> float | None:
+        """Kill workers whose batch runs too long; return when to look again."""
+        next_s: float | None = None
+        for lane in self.lanes:
+            if not lane.in_flight or lane.state is LaneState.GONE:
+                continue
+            due_s = lane.in_flight[0].started_s + self._limits.run_timeout_s
+            if due_s <= now_s:
+                lane.kill(f"a batch ran longer than {self._limits.run_timeout_s:g} s")
+            elif next_s is None or due_s < next_s:
+                next_s = due_s
+        return next_s
+
+    def batch_done(self, lane: Lane, batch: Batch, answers: Sequence[MemberAnswer], took_s: float) -> None:
+        """Pass a batch on; a retired lane ends once it holds nothing."""
+        self._answered += 1
+        if self._answered == _STABLE_BATCHES:
+            self._restart.stable(time.monotonic())
+        self._owner.batch_done(lane, batch, answers, took_s)
+        self._close_if_done(lane)
+
+    def lane_lost(self, lane: Lane, batches: Sequence[Batch], reason: str) -> None:
+        """Note a death, plan the replacement, pass it on."""
+        self.lanes.remove(lane)
+        self._owner.lane_lost(lane, batches, reason)
+        self._owner.lanes_changed()
+        self._plan_replacement(reason)
+
+    async def set_pipelines(self, spec: LoadSpec) -> frozenset[str]:
+        """Give every lane other pipelines; return which of them are stateful.
+
+        Raises:
+            GatewayError: They do not compile in a worker.
+        """
+        self.spec = spec
+        ready = [lane for lane in self.lanes if lane.state is LaneState.READY]
+        timeout_s = self._limits.load_timeout_s
+        stateful = await asyncio.gather(*(lane.set_pipelines(spec, timeout_s) for lane in ready))
+        return stateful[0] if stateful else frozenset()
+
+    async def close(self) -> None:
+        """End every worker. Idempotent; cancel-safe: a second call finishes the first."""
+        self._closing = True
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        lanes, self.lanes = self.lanes, []
+        await asyncio.gather(*(lane.close() for lane in lanes))
+
+    async def _add_lane(self) -> WorkerFacts:
+        lane = Lane(self._next_index, self)
+        self._next_index += 1
+        self.lanes.append(lane)
+        try:
+            facts = await lane.start(self.spec, self._limits.load_timeout_s)
+        except BaseException:
+            if lane in self.lanes:
+                self.lanes.remove(lane)
+            raise
+        if len(self._live()) > self.wanted:  # shrunk while it started
+            lane.retire()
+            self._close_if_done(lane)
+        self._owner.lanes_changed()
+        return facts
+
+    def _live(self) -> list[Lane]:
+        return [lane for lane in self.lanes if lane.state in (LaneState.STARTING, LaneState.READY)]
+
+    async def _replace(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        if len(self._live()) >= self.wanted:
+            return
+        try:
+            await self._add_lane()
+        except GatewayError as error:
+            self._plan_replacement(error.message)
+
+    def _plan_replacement(self, reason: str) -> None:
+        if self._closing:
+            return
+        self.restarts += 1
+        self._answered = 0
+        verdict = self._restart.failed(time.monotonic(), random.random())  # noqa: S311 - jitter, no secret
+        if isinstance(verdict, GiveUp):
+            self._owner.out_of_service(f"{verdict.crashes} crashes within {verdict.window_s:g} s, the last: {reason}")
+        else:
+            self._spawn_task(self._replace(verdict.delay_s))
+
+    def _close_if_done(self, lane: Lane) -> None:
+        if lane.state is LaneState.RETIRING and not lane.in_flight:
+            self.lanes.remove(lane)
+            self._spawn_task(lane.close())
+            self._owner.lanes_changed()
+
+    def _spawn_task(self, coroutine: object) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(
+            coroutine,  # type: ignore[arg-type]
+            name=f"pool[{self.spec.name}]",
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,385 @@
+"""Carries out what the batcher decides for one model version: queue, lanes, deadlines, answers.
+
+No task and no lock: everything happens in event-loop callbacks (a request
+came, a batch came back, a worker died, a timer fired), each of which ends by
+asking the batcher again. One timer serves every deadline of the model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.errors import (
+    DeadlineQueued,
+    DeadlineRunning,
+    Draining,
+    GatewayError,
+    NotReady,
+    OutOfMemory,
+    Overloaded,
+    Quarantined,
+    WorkerCrashed,
+)
+from gateway.inference.batching import Batcher, BatchLimits, Entry
+from gateway.inference.carry import CarriedStates
+from gateway.inference.cost import BatchCost
+from gateway.inference.lane import Batch, Lane, MemberAnswer, WorkerFacts
+from gateway.inference.loaded import LoadSpec
+from gateway.inference.pool import Pool, PoolLimits
+from gateway.inference.quarantine import Quarantine
+from gateway.inference.request import (
+    CancelReason,
+    InferRequest,
+    OnDone,
+    Outcome,
+    RequestEvent,
+    RequestState,
+    Ticket,
+    Timings,
+)
+
+_IDS = itertools.count(1)
+_LONG_S = 3600.0
+
+
+class SchedulerObserver(Protocol):
+    """Who counts and logs; called in the event loop, must not raise."""
+
+    def request_ended(self, ticket: Ticket, outcome: Outcome) -> None:
+        """A request ended."""
+        ...
+
+    def batch_ran(self, model: str, rows: int, took_s: float) -> None:
+        """A batch came back."""
+        ...
+
+    def worker_lost(self, model: str, pid: int, reason: str, requests: int) -> None:
+        """A worker died with ``requests`` requests in its hands."""
+        ...
+
+    def lanes_changed(self, model: str, ready: int, wanted: int) -> None:
+        """A lane became ready or has gone."""
+        ...
+
+    def payload_quarantined(self, model: str, stream: str, digest: str) -> None:
+        """A payload killed two workers and is not run again."""
+        ...
+
+    def out_of_service(self, model: str, reason: str) -> None:
+        """Workers died too often."""
+        ...
+
+
+class Scheduler:
+    """Runs the requests of one model version."""
+
+    def __init__(
+        self, spec: LoadSpec, *, lanes: int, batch: BatchLimits, pool: PoolLimits, observer: SchedulerObserver
+    ) -> None:
+        self.name = spec.name
+        self.pool = Pool(spec, lanes, pool, self)
+        self.facts: WorkerFacts | None = None
+        self._limits = batch
+        self._observer = observer
+        self._cost = BatchCost()
+        self._batcher = Batcher(batch, self._cost)
+        self._quarantine = Quarantine(256)
+        self._states = CarriedStates()
+        self._waiting: dict[int, Ticket] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._pumping = self._again = False
+        self._refusal: GatewayError | None = None
+        self._drained: asyncio.Event | None = None
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait for a lane."""
+        return len(self._batcher)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that lanes hold."""
+        return sum(len(batch.tickets) for lane in self.pool.lanes for batch in lane.in_flight)
+
+    @property
+    def quarantined(self) -> int:
+        """Payloads that are refused."""
+        return len(self._quarantine)
+
+    def cost_s(self) -> tuple[float, float]:
+        """Return the learned (a, b) of a batch's a + b·rows seconds."""
+        return self._cost.line()
+
+    async def start(self) -> WorkerFacts:
+        """Start the lanes.
+
+        Raises:
+            GatewayError: A worker could not load the model; none is left running.
+
+        Cancel-safe: what was started is ended.
+        """
+        self.facts = await self.pool.start()
+        if self.facts.max_rows is not None and self.facts.max_rows < self._limits.max_rows:
+            self._limits = BatchLimits(self.facts.max_rows, self._limits.max_queued_rows)
+            self._batcher = Batcher(self._limits, self._cost)
+        return self.facts
+
+    def submit(self, request: InferRequest, on_done: OnDone, context: object = None) -> Ticket:
+        """Take a request; ``on_done`` is called once, perhaps before this returns."""
+        ticket = Ticket(next(_IDS), request, on_done, context=context)
+        refusal = self._refusal or self._refused(request)
+        old: Entry | None = None
+        if refusal is None:
+            try:
+                old = self._batcher.add(_entry(ticket))
+            except Overloaded as error:
+                refusal = error
+        if refusal is not None:
+            self._end(ticket, RequestEvent.REFUSE, Outcome(RequestState.FAILED, error=refusal))
+            return ticket
+        ticket.step(RequestEvent.ADMIT)
+        self._waiting[ticket.id] = ticket
+        if old is not None:
+            replaced = self._waiting.pop(old.id)
+            self._end(replaced, RequestEvent.CANCEL, _cancelled(CancelReason.SUPERSEDED))
+        self._pump()
+        return ticket
+
+    def cancel(self, ticket: Ticket, reason: CancelReason = CancelReason.CALLER) -> bool:
+        """Take a request back; False if it has ended. A lane that runs it runs on."""
+        if ticket.ended:
+            return False
+        if self._batcher.cancel(ticket.id):
+            del self._waiting[ticket.id]
+        self._end(ticket, RequestEvent.CANCEL, _cancelled(reason))
+        return True
+
+    async def drain(self, deadline_s: float) -> None:
+        """Refuse new requests, wait for those taken until ``deadline_s``, fail the rest, end the lanes."""
+        self._refusal = Draining(f"model {self.name}: the gateway is stopping or has a newer version")
+        self._drained = asyncio.Event()
+        self._note_if_drained()
+        try:
+            await asyncio.wait_for(self._drained.wait(), max(0.0, deadline_s - time.monotonic()))
+        except asyncio.TimeoutError:
+            pass
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Fail whatever is left and end the lanes. Idempotent."""
+        self._refusal = self._refusal or Draining(f"model {self.name}: the gateway is stopping")
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._fail_all(self._refusal)
+        await self.pool.close()
+
+    async def set_pipelines(self, spec: LoadSpec) -> None:
+        """Use other pipelines from now on; carried state starts anew.
+
+        Raises:
+            GatewayError: They do not compile.
+        """
+        stateful = await self.pool.set_pipelines(spec)
+        self._states.clear()
+        if self.facts is not None:
+            self.facts = WorkerFacts(self.facts.version, self.facts.max_rows, stateful)
+
+    # What the pool tells.
+
+    def batch_done(self, lane: Lane, batch: Batch, answers: Sequence[MemberAnswer], took_s: float) -> None:
+        """Answer the members of a batch that came back."""
+        now_s = time.monotonic()
+        rows = len(batch.tickets)
+        self._cost.observe(rows, took_s)
+        self._observer.batch_ran(self.name, rows, took_s)
+        version = lane.facts.version if lane.facts else None
+        wait_ms = max(0.0, (batch.started_s - batch.dispatched_s) * 1e3)
+        for ticket, answer in zip(batch.tickets, answers, strict=True):
+            request = ticket.request
+            self._batcher.returned(_key(request))
+            if request.ordered and answer.error is None:
+                self._states.put(request.pipeline, request.stream, request.arrived_s, answer.state)
+            if ticket.ended:
+                continue
+            if answer.error is not None:
+                self._fail(ticket, answer.error)
+                continue
+            timings = Timings(
+                (ticket.dispatched_s - request.arrived_s) * 1e3,
+                {"wait": wait_ms, **answer.stages_ms},
+                (now_s - request.arrived_s) * 1e3,
+            )
+            outcome = Outcome(RequestState.DONE, answer.prediction, None, None, timings, version, rows)
+            self._end(ticket, RequestEvent.COMPLETE, outcome)
+        self._pump()
+
+    def lane_lost(self, lane: Lane, batches: Sequence[Batch], reason: str) -> None:
+        """Answer or retry what a dead worker held."""
+        self._observer.worker_lost(self.name, lane.pid, reason, sum(len(b.tickets) for b in batches))
+        for position, batch in enumerate(batches):
+            for ticket in batch.tickets:
+                self._batcher.returned(_key(ticket.request))
+                if ticket.ended:
+                    continue
+                if position > 0:
+                    self._retry(ticket, alone=ticket.alone)
+                elif len(batch.tickets) > 1:
+                    self._retry(ticket, alone=True)
+                else:
+                    self._blame(ticket, reason)
+        self._pump()
+
+    def lanes_changed(self) -> None:
+        """Note that a lane is ready or gone."""
+        self._observer.lanes_changed(self.name, self.pool.ready, self.pool.wanted)
+        self._pump()
+
+    def out_of_service(self, reason: str) -> None:
+        """Refuse everything from now on."""
+        self._refusal = NotReady(f"model {self.name} is out of service: {reason}; reload to try again")
+        self._observer.out_of_service(self.name, reason)
+        if not self.pool.ready:
+            self._fail_all(self._refusal)
+
+    # The pump.
+
+    def _pump(self) -> None:
+        self._again = True
+        if self._pumping:  # a caller's on_done submitted: the loop below will see it
+            return
+        self._pumping = True
+        try:
+            while self._again:
+                self._again = False
+                now_s = time.monotonic()
+                hang_s = self.pool.end_hung(now_s)
+                lanes, open_s = self.pool.open_lanes(now_s, self._cost)
+                polled = self._batcher.poll(now_s, len(lanes))
+                for entry in polled.expired:
+                    self._expire(self._waiting.pop(entry.id))
+                for lane, entries in zip(lanes, polled.batches, strict=False):
+                    self._dispatch(lane, entries, now_s)
+                running_s = self._expire_running(now_s)
+                self._again |= bool(polled.batches)
+        finally:
+            self._pumping = False
+        self._arm([hang_s, running_s, self._batcher.next_wakeup_s(), open_s if len(self._batcher) else None])
+        self._note_if_drained()
+
+    def _dispatch(self, lane: Lane, entries: Sequence[Entry], now_s: float) -> None:
+        tickets = [self._waiting.pop(entry.id) for entry in entries]
+        states: list[bytes] = []
+        for ticket in tickets:
+            ticket.step(RequestEvent.DISPATCH)
+            ticket.dispatched_s = now_s
+            r = ticket.request
+            states.append(self._states.take(r.pipeline, r.stream, r.arrived_s, r.reset_gap_s) if r.ordered else b"")
+        try:
+            lane.run(tickets, states, now_s)
+        except OSError as error:
+            for ticket in tickets:
+                self._batcher.returned(_key(ticket.request))
+                self._fail(ticket, OutOfMemory(f"no shared memory for a batch: {error}", model=self.name))
+
+    def _expire_running(self, now_s: float) -> float | None:
+        """Answer requests whose deadline passes while a lane holds them; return the next such time."""
+        next_s: float | None = None
+        for lane in self.pool.lanes:
+            for batch in lane.in_flight:
+                for ticket in batch.tickets:
+                    if ticket.ended:
+                        continue
+                    deadline_s = ticket.request.deadline_s
+                    if deadline_s <= now_s:
+                        self._expire(ticket)
+                    elif next_s is None or deadline_s < next_s:
+                        next_s = deadline_s
+        return next_s
+
+    def _arm(self, times_s: Sequence[float | None]) -> None:
+        due_s = min((t for t in times_s if t is not None), default=None)
+        if self._timer is not None:
+            # An early alarm is cheaper than moving it at every frame.
+            if due_s is not None and self._timer.when() <= due_s and self._timer.when() > self._loop.time():
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due_s is not None:
+            self._timer = self._loop.call_at(min(due_s, self._loop.time() + _LONG_S), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._pump()
+
+    # How requests end.
+
+    def _refused(self, request: InferRequest) -> GatewayError | None:
+        digest = self._quarantine.refuses(request.pipeline, request.payload)
+        if digest is None:
+            return None
+        return Quarantined(f"payload sha256 {digest[:16]} crashed a worker twice and is not run again")
+
+    def _retry(self, ticket: Ticket, *, alone: bool) -> None:
+        ticket.step(RequestEvent.RETRY)
+        ticket.alone = alone
+        self._waiting[ticket.id] = ticket
+        self._batcher.put_back(_entry(ticket))
+
+    def _blame(self, ticket: Ticket, reason: str) -> None:
+        """Fail the only member of a batch whose worker died, and remember its payload."""
+        request = ticket.request
+        digest, refused = self._quarantine.strike(request.pipeline, request.payload)
+        if ticket.alone and not refused:  # it died in company first: that was the first strike
+            digest, refused = self._quarantine.strike(request.pipeline, request.payload)
+        if refused:
+            self._observer.payload_quarantined(self.name, request.stream, digest)
+        self._fail(ticket, WorkerCrashed(f"the worker {reason}", model=self.name, payload_sha256=digest))
+
+    def _expire(self, ticket: Ticket) -> None:
+        waited = ticket.state is RequestState.QUEUED
+        kind = DeadlineQueued if waited else DeadlineRunning
+        age_ms = (time.monotonic() - ticket.request.arrived_s) * 1e3
+        error = kind(f"{age_ms:.0f} ms after arrival the deadline passed while it {'waited' if waited else 'ran'}")
+        self._end(ticket, RequestEvent.EXPIRE, Outcome(RequestState.EXPIRED, error=error))
+
+    def _fail(self, ticket: Ticket, error: GatewayError) -> None:
+        self._end(ticket, RequestEvent.FAIL, Outcome(RequestState.FAILED, error=error))
+
+    def _fail_all(self, error: GatewayError) -> None:
+        for entry in self._batcher.queued():
+            self._batcher.cancel(entry.id)
+            self._fail(self._waiting.pop(entry.id), error)
+        for lane in self.pool.lanes:
+            for batch in lane.in_flight:
+                for ticket in batch.tickets:
+                    if not ticket.ended:
+                        self._fail(ticket, error)
+
+    def _end(self, ticket: Ticket, event: RequestEvent, outcome: Outcome) -> None:
+        ticket.step(event)
+        self._observer.request_ended(ticket, outcome)
+        ticket.on_done(ticket, outcome)
+
+    def _note_if_drained(self) -> None:
+        if self._drained is not None and not self.queued and not self.in_flight:
+            self._drained.set()
+
+
+def _key(request: InferRequest) -> str:
+    return f"{request.stream}|{request.pipeline}"
+
+
+def _entry(ticket: Ticket) -> Entry:
+    request = ticket.request
+    return Entry(ticket.id, _key(request), request.deadline_s, request.latest, request.ordered, ticket.alone)
+
+
+def _cancelled(reason: CancelReason) -> Outcome:
+    return Outcome(RequestState.CANCELLED, cancelled=reason)

@@ -1,0 +1,32 @@
+"""Messages between the front end and a worker."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.inference.wire import Splitter, encode
+
+HEADS = st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.floats(allow_nan=False)))
+
+
+@given(st.lists(st.tuples(HEADS, st.binary())), st.integers(1, 50))
+def test_messages_survive_any_cutting_of_the_stream(messages: list[tuple[dict[str, object], bytes]], cut: int) -> None:
+    stream = b"".join(encode(head, tail) for head, tail in messages)
+    splitter = Splitter()
+
+    got = [m for at in range(0, len(stream), cut) for m in splitter.feed(stream[at : at + cut])]
+
+    assert got == [(head, tail) for head, tail in messages]
+
+
+@given(st.binary())
+def test_any_bytes_give_messages_or_a_value_error(data: bytes) -> None:
+    splitter = Splitter()
+    try:
+        for head, tail in splitter.feed(data):
+            assert isinstance(head, dict) and isinstance(tail, bytes)
+    except (ValueError, json.JSONDecodeError):
+        pass
