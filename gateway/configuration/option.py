@@ -15,10 +15,12 @@ class Option:
 
     Attributes:
         doc: One sentence for the documented default file, the schema and the docs.
-        minimum: Least number allowed.
-        maximum: Greatest number allowed.
+        minimum: Least number allowed; of each item in a list of numbers.
+        maximum: Greatest number allowed; of each item in a list of numbers.
         pattern: Regular expression that a string must match whole.
         choices: The only values allowed.
+        keys: Regular expression that every key of a mapping must match whole.
+        references: Whether a string may be a ``${...}`` reference (a ``Secret`` always may).
     """
 
     doc: str
@@ -26,20 +28,20 @@ class Option:
     maximum: float | None = None
     pattern: str | None = None
     choices: tuple[str, ...] = ()
+    keys: str | None = None
+    references: bool = False
 
 
-def option(
-    doc: str,
-    default: Any = MISSING,
-    *,
-    factory: Any = MISSING,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    pattern: str | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    """Declare one key of a settings dataclass; without a default it is required."""
-    metadata = {"option": Option(doc, minimum, maximum, pattern, choices)}
+def option(doc: str, default: Any = MISSING, *, factory: Any = MISSING, **details: Any) -> Any:
+    """Declare one key of a settings dataclass; without a default it is required.
+
+    Args:
+        doc: One sentence about the key.
+        default: Value when the key is absent.
+        factory: Makes that value when it is a mapping.
+        details: The further attributes of ``Option``.
+    """
+    metadata = {"option": Option(doc, **details)}
     if factory is not MISSING:
         return dataclasses.field(default_factory=factory, metadata=metadata)
     if default is not MISSING:
