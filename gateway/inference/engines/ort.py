@@ -1,0 +1,183 @@
+"""ONNX Runtime: the runtime of .onnx files (package ``onnxruntime``)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import EngineFailed, LoadFailed, OutOfMemory, RunFailed
+from gateway.inference.engines.engine import Engine, EngineFacts, EngineOptions
+from gateway.tensor import Array, TensorSpec
+
+NAME = "onnxruntime"
+DISTRIBUTION = "onnxruntime"
+CPU = "CPUExecutionProvider"
+
+_DTYPES = {
+    "tensor(bool)": "bool",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(uint16)": "uint16",
+    "tensor(int16)": "int16",
+    "tensor(uint32)": "uint32",
+    "tensor(int32)": "int32",
+    "tensor(uint64)": "uint64",
+    "tensor(int64)": "int64",
+    "tensor(float16)": "float16",
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+}
+_EXHAUSTED = ("bad_alloc", "failed to allocate", "bfc arena", "out of memory")
+_SEVERITY_FATAL = 4
+
+
+class OrtEngine:
+    """An ``Engine`` on an ONNX Runtime session."""
+
+    def __init__(self, runtime: Any, path: Path, options: EngineOptions) -> None:
+        """Load the model at ``path``.
+
+        Raises:
+            LoadFailed: The runtime cannot load it, or none of the providers is here.
+            OutOfMemory: The runtime could not allocate.
+        """
+        self._errors = _errors(runtime)
+        providers = _present(runtime, options.providers)
+        try:
+            session = runtime.InferenceSession(
+                str(path), _session_options(runtime, options), providers=providers, enable_fallback=0
+            )
+        except self._errors as error:
+            raise _typed(error, LoadFailed, f"{path.name}: {NAME} cannot load it") from error
+        self._session = session
+        ran = [name for name in session.get_providers() if name in options.providers]
+        if not ran:
+            raise LoadFailed(f"{path.name}: runs on {session.get_providers()}, none of which was asked for")
+        self._inputs = tuple(_spec(node) for node in session.get_inputs())
+        self._outputs = tuple(_spec(node) for node in session.get_outputs())
+        self._names = [spec.name for spec in self._outputs]
+        self._dynamic = _one_symbol([*session.get_inputs(), *session.get_outputs()])
+        self._facts = EngineFacts(NAME, str(runtime.__version__), ran[0], options.threads)
+        self._quiet = runtime.RunOptions()
+        self._quiet.log_severity_level = _SEVERITY_FATAL
+
+    @property
+    def facts(self) -> EngineFacts:
+        """What really runs."""
+        return self._facts
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """Input specs."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """Output specs."""
+        return self._outputs
+
+    @property
+    def dynamic_batch(self) -> bool:
+        """Whether axis 0 of every tensor is one and the same symbol."""
+        return self._dynamic
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once.
+
+        Raises:
+            RunFailed: The runtime refused or failed.
+            OutOfMemory: The runtime could not allocate.
+        """
+        try:
+            outputs = self._session.run(self._names, inputs, self._quiet)
+        except self._errors as error:
+            raise _typed(error, RunFailed, f"{NAME} failed") from error
+        return dict(zip(self._names, outputs, strict=True))
+
+    def close(self) -> None:
+        """Free the model; nothing may be called after."""
+        del self._session
+
+
+def open_model(path: Path, options: EngineOptions) -> Engine:
+    """Load an .onnx file.
+
+    Raises:
+        LoadFailed: The package is absent or broken, or the runtime cannot load the file.
+        OutOfMemory: The runtime could not allocate.
+    """
+    try:
+        import onnxruntime
+    except (ImportError, OSError) as error:
+        raise LoadFailed(f"{DISTRIBUTION} cannot be imported: {error}") from error
+    return OrtEngine(onnxruntime, path, options)
+
+
+def _session_options(runtime: Any, options: EngineOptions) -> Any:
+    """Return options for one lane: few threads, none of them spinning, lean memory.
+
+    Settings come and go between releases, so each is tried and an unknown one is
+    left out; none changes what the model computes.
+    """
+    session = runtime.SessionOptions()
+    session.intra_op_num_threads = options.threads
+    session.inter_op_num_threads = 1
+    session.log_severity_level = _SEVERITY_FATAL
+    # A pattern is one block for each batch size seen; without it batches of
+    # different sizes share the arena's chunks (6 MB less for a 5 MB model).
+    session.enable_mem_pattern = False
+    entries = {
+        "session.intra_op.allow_spinning": "0",
+        "session.inter_op.allow_spinning": "0",
+    }
+    if CPU not in options.providers:
+        entries["session.disable_cpu_ep_fallback"] = "1"
+    for key, value in entries.items():
+        try:
+            session.add_session_config_entry(key, value)
+        except (RuntimeError, ValueError):
+            continue
+    return session
+
+
+def _present(runtime: Any, asked: tuple[str, ...]) -> list[str]:
+    """Return the providers asked for that this build has, in order.
+
+    Asking for one that is absent makes the runtime warn, print, and try again
+    with what it likes better; the gateway wants to know instead.
+    """
+    here = runtime.get_available_providers()
+    providers = [name for name in asked if name in here]
+    if not providers:
+        raise LoadFailed(f"{NAME} has none of the providers {', '.join(asked)}; it has {', '.join(here)}")
+    return providers
+
+
+def _spec(node: Any) -> TensorSpec:
+    dtype = _DTYPES.get(node.type)
+    if dtype is None:
+        raise LoadFailed(f"tensor {node.name}: type {node.type} is not supported")
+    sizes = tuple(size if isinstance(size, int) and size >= 0 else None for size in node.shape)
+    return TensorSpec(node.name, dtype, sizes)
+
+
+def _one_symbol(nodes: list[Any]) -> bool:
+    firsts = [node.shape[0] if node.shape else 1 for node in nodes]
+    return all(isinstance(first, str) or first is None for first in firsts) and len(set(firsts)) == 1
+
+
+def _errors(runtime: Any) -> tuple[type[Exception], ...]:
+    """Return every class that this build raises; they share no base but Exception."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        native = runtime.capi.onnxruntime_pybind11_state
+    own = [kind for kind in vars(native).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    return (*own, RuntimeError, ValueError, TypeError, OSError, MemoryError)
+
+
+def _typed(error: Exception, kind: type[EngineFailed], what: str) -> EngineFailed:
+    text = " ".join(str(error).split())[:300]
+    exhausted = isinstance(error, MemoryError) or any(word in text.lower() for word in _EXHAUSTED)
+    return (OutOfMemory if exhausted else kind)(f"{what}: {text}")
