@@ -1,0 +1,89 @@
+"""The closed list of log events: name, level, fields and what each one means.
+
+``gateway.operations.log`` writes them, docs/operations.md lists them, and a rule
+test finds every call in the tree and refuses names or fields that are not here.
+An event that outside data can cause names its ``subject``: the fields that say
+whom it is about. Repeats of one event and subject are written once per
+``log.interval_s`` with a count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+
+class Level(IntEnum):
+    """Severity of an event; numbers grow with it."""
+
+    DEBUG = 10
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """What is known of one event.
+
+    Attributes:
+        level: Its severity.
+        doc: One sentence for the operator: what happened, and what to do if anything.
+        fields: Names of the fields it may carry besides those of ``COMMON_FIELDS``.
+        subject: The fields that make two such events repeats; None if it is never held back.
+    """
+
+    level: Level
+    doc: str
+    fields: tuple[str, ...] = ()
+    subject: tuple[str, ...] | None = None
+
+
+COMMON_FIELDS: Final = ("error", "trace_id")
+
+_DEBUG, _INFO, _WARNING, _ERROR = Level
+
+EVENTS: Final[Mapping[str, EventKind]] = {
+    # The process.
+    "starting": EventKind(_INFO, "The gateway begins to start.", ("version", "pid", "config")),
+    "ready": EventKind(_INFO, "Every model answers; frames are taken.", ("after_s", "models", "pipelines")),
+    "not_ready": EventKind(
+        _WARNING, "/readyz turned to 503; the reasons name what is missing.", ("reasons",), ("reasons",)
+    ),
+    "stopping": EventKind(_INFO, "A stop was asked for; frames in flight are finished.", ("reason",)),
+    "stopped": EventKind(_INFO, "Everything is closed.", ("after_s",)),
+    "stop_timed_out": EventKind(_WARNING, "Something did not end in time and was cut off.", ("what",)),
+    "task_failed": EventKind(
+        _ERROR, "A part of the gateway failed unexpectedly: please report it.", ("task",), ("task",)
+    ),
+    "library_message": EventKind(
+        _WARNING, "A library logged a warning or an error.", ("logger", "text"), ("logger",)
+    ),
+    "log_lines_lost": EventKind(
+        _WARNING, "Standard error was too slow; that many log lines were dropped.", ("count",)
+    ),
+    "repeated": EventKind(
+        _INFO, "How often an event was held back since it was last written.", ("of", "subject", "count")
+    ),
+    "unlisted": EventKind(
+        _ERROR,
+        "An event that is not on this list was logged: please report it.",
+        ("name", "fields"),
+        ("name",),
+    ),
+    # Configuration.
+    "config_loaded": EventKind(
+        _INFO, "The configuration was read.", ("file", "models", "pipelines", "sensors")
+    ),
+    "config_refused": EventKind(
+        _ERROR, "The file is wrong; what ran before goes on unchanged.", ("file", "issues")
+    ),
+    "config_reloaded": EventKind(
+        _INFO, "The changes of the file are in force.", ("file", "added", "removed", "changed")
+    ),
+    # The status door.
+    "http_listening": EventKind(_INFO, "The status door is open.", ("address",)),
+    "http_failed": EventKind(_ERROR, "A status page raised; the client got a 500.", ("path",), ("path",)),
+}
