@@ -1,0 +1,308 @@
+"""A model loaded here: card, engine and compiled pipelines, and running batches on them.
+
+Lives in a worker (or in the process that proves a model). What a worker needs to
+know crosses to it as the JSON of a ``LoadSpec``; the front end imports this module
+for that alone, so runtimes and steps are imported only when a model is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from gateway.configuration.settings import StepSettings
+from gateway.errors import (
+    ConfigError,
+    DeadlineQueued,
+    DeadlineRunning,
+    EngineFailed,
+    GatewayBug,
+    GatewayError,
+    LoadFailed,
+    OutOfMemory,
+    UnknownModel,
+    WarmupFailed,
+)
+from gateway.frames.declaration import Declaration
+from gateway.frames.limits import PayloadLimits
+from gateway.frames.prepared import CompiledPipeline, JsonValue, Prepared, StreamState
+from gateway.inference.engines.engine import Engine, EngineOptions
+from gateway.inference.rows import Job, RowRunner
+from gateway.model import ModelFolder, ModelVersion
+from gateway.tensor import Array
+
+_WARM_UP_RUNS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSpec:
+    """A pipeline as a worker sees it.
+
+    Attributes:
+        name: Name under ``pipelines:`` in the configuration.
+        preprocess: Steps before the model; None for those of the model's card.
+        postprocess: Steps after the model; None for those of the model's card.
+    """
+
+    name: str
+    preprocess: tuple[StepSettings, ...] | None = None
+    postprocess: tuple[StepSettings, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSpec:
+    """Everything that is needed to load a model.
+
+    Attributes:
+        name: Name under ``models:`` in the configuration.
+        folder: Folder with the card.
+        engine: Name of a runtime, or ``auto``.
+        options: How the model is to run.
+        pipelines: Pipelines that run on it.
+        limits: Bounds on what payloads may decode to.
+    """
+
+    name: str
+    folder: str
+    engine: str = "auto"
+    options: EngineOptions = field(default_factory=EngineOptions)
+    pipelines: tuple[PipelineSpec, ...] = ()
+    limits: PayloadLimits = field(default_factory=PayloadLimits)
+
+    def to_json(self) -> str:
+        """Return JSON that ``from_json`` reads."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> LoadSpec:
+        """Rebuild what ``to_json`` made (trusted input)."""
+        known = json.loads(text)
+        options = known["options"]
+        return cls(
+            known["name"],
+            known["folder"],
+            known["engine"],
+            EngineOptions(options["threads"], tuple(options["providers"]), tuple(options["delegates"])),
+            tuple(
+                PipelineSpec(entry["name"], _steps(entry["preprocess"]), _steps(entry["postprocess"]))
+                for entry in known["pipelines"]
+            ),
+            PayloadLimits(**known["limits"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One request of a batch.
+
+    Attributes:
+        pipeline: Name of the pipeline.
+        payload: Bytes as sent, valid while the batch runs.
+        declared: What is declared about them.
+        state: What the stream carried so far; empty at first.
+        deadline_s: Absolute monotonic seconds.
+    """
+
+    pipeline: str
+    payload: memoryview
+    declared: Declaration
+    state: bytes
+    deadline_s: float
+
+
+@dataclass(slots=True)
+class Answer:
+    """What became of one member.
+
+    Attributes:
+        prediction: The answer; None with an error, or when there is nothing to say yet.
+        state: What the stream carries on; what it brought, if it failed.
+        error: Why it failed.
+        timings_ms: Milliseconds by stage: decode, preprocess, infer, postprocess.
+        rows: Model runs that it made.
+    """
+
+    prediction: dict[str, JsonValue] | None
+    state: bytes
+    error: GatewayError | None
+    timings_ms: dict[str, float]
+    rows: int
+
+
+class LoadedModel:
+    """One model version, ready to run. Not thread-safe: a lane owns it.
+
+    Attributes:
+        folder: The card and its labels.
+        engine: The loaded file.
+        version: Named in every result.
+        max_rows: Rows that one engine run takes; None for any number.
+    """
+
+    def __init__(self, spec: LoadSpec, folder: ModelFolder, engine: Engine) -> None:
+        self.folder = folder
+        self.engine = engine
+        facts = engine.facts
+        words = f"{facts.runtime} {facts.version} {facts.backend}"
+        card = folder.card
+        self.version = ModelVersion(spec.name, card.version, f"sha256:{card.sha256}", words)
+        self._limits = spec.limits
+        self._rows = RowRunner(engine, card)
+        self.max_rows = None if self._rows.stacks else 1
+        self._pipelines: dict[str, CompiledPipeline] = {}
+
+    @classmethod
+    def load(cls, spec: LoadSpec) -> LoadedModel:
+        """Read the card, check the file against it, load it, compile the pipelines.
+
+        Raises:
+            LoadFailed: The card or the file cannot be read or loaded.
+            CardMismatch: The file is not what the card says.
+            PipelineMisfit: A pipeline cannot work on this model.
+            OutOfMemory: The runtime could not allocate.
+        """
+        from gateway.inference.card import check_digest, check_tensors, file_digest, read_folder
+        from gateway.inference.engines.select import open_engine
+
+        try:
+            folder = read_folder(spec.folder)
+        except ConfigError as error:
+            raise LoadFailed(str(error), model=spec.name) from error
+        check_digest(folder, file_digest(folder.file))
+        engine = open_engine(folder.file, folder.card.format, spec.engine, spec.options)
+        check_tensors(folder.card, engine.inputs, engine.outputs)
+        model = cls(spec, folder, engine)
+        model.set_pipelines(spec.pipelines)
+        return model
+
+    @property
+    def stateful(self) -> frozenset[str]:
+        """Names of pipelines whose frames must run in order, one of a stream at a time."""
+        recurrent = bool(self.folder.card.state)
+        return frozenset(name for name, each in self._pipelines.items() if recurrent or each.stateful)
+
+    def pipeline(self, name: str) -> CompiledPipeline:
+        """Return a compiled pipeline.
+
+        Raises:
+            UnknownModel: There is none of this name.
+        """
+        try:
+            return self._pipelines[name]
+        except KeyError:
+            raise UnknownModel(f"model {self.version.name} has no pipeline {name}") from None
+
+    def set_pipelines(self, pipelines: Sequence[PipelineSpec]) -> None:
+        """Compile other pipelines and take them all at once; an error leaves the old ones.
+
+        Raises:
+            PipelineMisfit: One cannot work on this model.
+        """
+        from gateway.frames.pipeline import compile_pipeline
+        from gateway.frames.specs import ModelFacts
+
+        card = self.folder.card
+        facts = ModelFacts(card, self.folder.labels, self.engine.inputs, self.engine.outputs)
+        self._pipelines = {
+            spec.name: compile_pipeline(
+                card.preprocess if spec.preprocess is None else spec.preprocess,
+                card.postprocess if spec.postprocess is None else spec.postprocess,
+                facts,
+                self._limits,
+            )
+            for spec in pipelines
+        }
+
+    def warm_up(self) -> Mapping[str, Array]:
+        """Run the model on zeros until its first-run costs are paid; return the last outputs.
+
+        Raises:
+            WarmupFailed: A run failed.
+        """
+        try:
+            for _ in range(_WARM_UP_RUNS - 1):
+                self.run_rows([self._rows.zeros()])
+            return self.run_rows([self._rows.zeros()])[0]
+        except EngineFailed as error:
+            message = f"model {self.version.name}: {error.message}"
+            raise WarmupFailed(message, model=self.version.name) from error
+
+    def run_rows(self, rows: Sequence[dict[str, Array]]) -> list[Mapping[str, Array]]:
+        """Run prepared rows outside any stream; return raw outputs, one mapping a row.
+
+        Raises:
+            EngineFailed: The runtime failed.
+        """
+        job = Job(Prepared(list(rows)), StreamState(), float("inf"))
+        self._rows.run([job], _stopped)
+        if job.error is not None:
+            raise job.error
+        return job.outputs
+
+    def run_batch(self, members: Sequence[Member], now: Callable[[], float]) -> list[Answer]:
+        """Answer every member, in order; a member's error is its own.
+
+        Args:
+            members: Payloads are read until this returns, not after.
+            now: Monotonic seconds; also times the stages.
+        """
+        answers = [self._prepare(member, now) for member in members]
+        self._rows.run([each for each in answers if isinstance(each, Job)], now)
+        return [
+            each if isinstance(each, Answer) else self._finish(member, each, now)
+            for member, each in zip(members, answers, strict=True)
+        ]
+
+    def _prepare(self, member: Member, now: Callable[[], float]) -> Job | Answer:
+        if now() >= member.deadline_s:
+            return _failed(member, DeadlineQueued("the deadline passed before the batch ran"))
+        try:
+            state = StreamState.from_bytes(member.state)
+            prepared = self.pipeline(member.pipeline).prepare(member.payload, member.declared, state)
+        except (GatewayError, MemoryError) as error:
+            return _failed(member, _own(error))
+        except Exception as error:  # noqa: BLE001 - steps may be anybody's: one payload's bug stays its own
+            return _failed(member, _bug("prepare", error))
+        if now() >= member.deadline_s:
+            return _failed(
+                member, DeadlineRunning("the deadline passed during decoding"), prepared.timings_ms
+            )
+        return Job(prepared, state, member.deadline_s)
+
+    def _finish(self, member: Member, job: Job, now: Callable[[], float]) -> Answer:
+        timings_ms = job.prepared.timings_ms
+        timings_ms["infer"] = job.infer_s * 1e3
+        if job.error is not None:
+            return _failed(member, job.error, timings_ms)
+        started_s = now()
+        try:
+            prediction = self.pipeline(member.pipeline).finish(job.prepared, job.outputs, job.state)
+            state = job.state.to_bytes()
+        except (GatewayError, MemoryError) as error:
+            return _failed(member, _own(error), timings_ms)
+        except Exception as error:  # noqa: BLE001 - as in _prepare
+            return _failed(member, _bug("finish", error), timings_ms)
+        timings_ms["postprocess"] = (now() - started_s) * 1e3
+        return Answer(prediction, state, None, timings_ms, len(job.prepared.rows))
+
+
+def _steps(entries: Any) -> tuple[StepSettings, ...] | None:
+    return None if entries is None else tuple(StepSettings(each["name"], each["options"]) for each in entries)
+
+
+def _failed(member: Member, error: GatewayError, timings_ms: dict[str, float] | None = None) -> Answer:
+    return Answer(None, member.state, error, timings_ms or {}, 0)
+
+
+def _own(error: Exception) -> GatewayError:
+    return error if isinstance(error, GatewayError) else OutOfMemory("no memory for this payload")
+
+
+def _bug(stage: str, error: Exception) -> GatewayError:
+    return GatewayBug(f"{stage}: {type(error).__name__}: {str(error)[:300]}")
+
+
+def _stopped() -> float:
+    return 0.0
