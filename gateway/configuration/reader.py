@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
@@ -22,7 +22,7 @@ from gateway.configuration.scalars import PlainValue, WrongType, shown
 from gateway.configuration.secret import Secret
 from gateway.configuration.secrets import SecretMissing, SecretSource, is_reference, literal
 from gateway.configuration.settings import NAME, StepSettings
-from gateway.configuration.shape import Leaf, ListOf, MapOf, Maybe, Section, Shape, section_of
+from gateway.configuration.shape import Key, Leaf, ListOf, MapOf, Maybe, Section, Shape, section_of
 from gateway.errors import ConfigError, ConfigIssue
 
 T = TypeVar("T")
@@ -39,11 +39,14 @@ class Reading(Generic[T]):
         value: The dataclass.
         positions: Where each key stands, for checks that come later.
         warnings: What is unsafe but not wrong.
+        issues: What is wrong, in the order of the file, at most ``MAX_ISSUES``. If there
+            is anything, defaults stand in ``value`` where the file is wrong.
     """
 
     value: T
     positions: Positions
-    warnings: tuple[ConfigIssue, ...]
+    warnings: tuple[ConfigIssue, ...] = ()
+    issues: tuple[ConfigIssue, ...] = ()
 
 
 def read(text: str | bytes, file: str, cls: type[T], *, secrets: SecretSource | None = None) -> T:
@@ -60,6 +63,20 @@ def read_with_positions(
 ) -> Reading[T]:
     """Read a text as ``cls`` and keep the place of every key.
 
+    Raises:
+        ConfigError: Something is wrong; every issue is in it, up to ``MAX_ISSUES``.
+    """
+    reading = read_leniently(text, file, cls, secrets=secrets)
+    if reading.issues:
+        raise ConfigError(reading.issues)
+    return reading
+
+
+def read_leniently(
+    text: str | bytes, file: str, cls: type[T], *, secrets: SecretSource | None = None
+) -> Reading[T]:
+    """Read as much of a text as is right, so that later checks can find their issues as well.
+
     Args:
         text: The YAML text, or its bytes.
         file: Its path, for issues.
@@ -67,29 +84,36 @@ def read_with_positions(
         secrets: Resolves ``${...}`` references; without it they are refused.
 
     Raises:
-        ConfigError: Something is wrong; every issue is in it, up to ``MAX_ISSUES``.
+        ConfigError: The text is not YAML at all.
     """
     root = parse(text, file)
     if isinstance(root, ConfigIssue):
         raise ConfigError((root,))
     reader = _Reader(Positions(file), secrets)
     value = reader.section(root, section_of(cls), "")
-    if reader.issues:
-        # What is wrong in an aliased block is found once for every alias, at one place.
-        once = {(issue.line, issue.column, issue.what): issue for issue in reversed(reader.issues)}
-        raise ConfigError(tuple(once[key] for key in sorted(once)[:MAX_ISSUES]))
-    return Reading(cast(T, value), reader.positions, tuple(reader.warnings))
+    return Reading(cast(T, value), reader.positions, tuple(reader.warnings), in_order(reader.issues))
+
+
+def in_order(issues: Iterable[ConfigIssue]) -> tuple[ConfigIssue, ...]:
+    """Return issues by place, at most ``MAX_ISSUES``.
+
+    What is wrong in an aliased block is found once for every alias, and kept once.
+    """
+    once: dict[tuple[int, int, str], ConfigIssue] = {}
+    for issue in issues:
+        once.setdefault((issue.line, issue.column, issue.what), issue)
+    return tuple(once[key] for key in sorted(once)[:MAX_ISSUES])
 
 
 class _Refused:
-    """Stands for a value that has an issue."""
+    """Stands for a value that has an issue, until a default takes its place."""
 
 
 _REFUSED = _Refused()
 
 
 class _Reader:
-    """Walks a tree and a shape side by side; every method returns a value or ``_REFUSED``."""
+    """Walks a tree and a shape side by side; a value that has an issue is returned as ``_REFUSED``."""
 
     def __init__(self, positions: Positions, secrets: SecretSource | None) -> None:
         self.positions = positions
@@ -100,27 +124,22 @@ class _Reader:
     def section(self, node: Node, section: Section, path: str) -> object:
         """Read declared keys into their dataclass."""
         self.positions.places.setdefault(path, START if not path else node.place)
-        entries = self._entries(node, path)
-        if entries is None:
-            return _REFUSED
         known = {key.name: key for key in section.keys}
         values: dict[str, object] = {}
-        for entry in entries:
+        entries = self._entries(node, path)
+        for entry in entries or ():
             key = known.get(entry.key.text)
             if key is None:
                 self._unknown(entry.key, list(known), path)
             else:
                 values[key.name] = self._keyed(entry, key.shape, key.option, _join(path, key.name))
         for key in section.keys:
-            if key.required and (key.name not in values or values[key.name] is None):
-                values[key.name] = _REFUSED
+            if entries is not None and key.required and values.get(key.name) is None:
                 what = f"missing; {_lower(key.option.doc)}"
                 self._refuse(self.positions.at(_join(path, key.name)), _join(path, key.name), what)
-        if any(value is _REFUSED for value in values.values()):
-            return _REFUSED
-        # An empty block was written where None is no value: it stands for the default.
-        written = {n: v for n, v in values.items() if v is not None or isinstance(known[n].shape, Maybe)}
-        return section.cls(**written)
+        return section.cls(
+            **{key.name: _settled(key, values.get(key.name, _REFUSED)) for key in section.keys}
+        )
 
     def _unknown(self, key: Scalar, known: list[str], path: str) -> None:
         # Looking for near names is the one costly step: not for thousands of keys.
@@ -166,7 +185,7 @@ class _Reader:
             at = f"{path}[{index}]"
             self.positions.places[at] = item.place
             values.append(self._value(item, shape.item, option, at))
-        return _REFUSED if any(value is _REFUSED for value in values) else tuple(values)
+        return tuple(value for value in values if value is not _REFUSED)
 
     def _map(self, node: Node, shape: MapOf, option: Option, path: str) -> object:
         entries = self._entries(node, path)
@@ -177,15 +196,12 @@ class _Reader:
             name, at = entry.key.text, _join(path, entry.key.text)
             if option.keys is not None and not re.fullmatch(option.keys, name):
                 self._refuse(entry.key.place, at, f"the name {shown(name)} does not match {option.keys}")
-                values[name] = _REFUSED
             elif len(name) > _MAX_KEY:
                 self._refuse(entry.key.place, at, f"a name has at most {_MAX_KEY} characters")
-                values[name] = _REFUSED
-            else:
-                values[name] = self._keyed(entry, shape.item, option, at)
-                if values[name] is None and shape.item is not Leaf.ANY:
-                    values[name] = self._refuse(entry.key.place, at, "needs a value")
-        return _REFUSED if any(value is _REFUSED for value in values.values()) else values
+            values[name] = self._keyed(entry, shape.item, option, at)
+            if values[name] is None and shape.item is not Leaf.ANY:
+                values[name] = self._refuse(entry.key.place, at, "needs a value")
+        return {name: value for name, value in values.items() if value is not _REFUSED}
 
     def _step(self, node: Node, path: str) -> object:
         """Read ``name`` or ``{name: {options}}``."""
@@ -300,6 +316,38 @@ _CONVERSIONS: dict[Leaf, Callable[[Scalar], PlainValue]] = {
     Leaf.NUMBER: scalars.as_float,
     Leaf.TRUTH: scalars.as_bool,
 }
+
+
+_STAND_INS: dict[Leaf, object] = {
+    Leaf.TEXT: "",
+    Leaf.WHOLE: 0,
+    Leaf.NUMBER: 0.0,
+    Leaf.TRUTH: False,
+    Leaf.SECRET: Secret(""),
+    Leaf.STEP: StepSettings("", {}),
+}
+
+
+def _settled(key: Key, value: object) -> object:
+    """Return a value, or what stands for it: its default, or something of its type."""
+    # An empty block is read as None; where None is no value, it stands for the default.
+    if value is not _REFUSED and (value is not None or isinstance(key.shape, Maybe)):
+        return value
+    return _stand_in(key.shape) if key.required else key.default
+
+
+def _stand_in(shape: Shape) -> object:
+    match shape:
+        case Section():
+            return shape.cls(**{key.name: _settled(key, _REFUSED) for key in shape.keys})
+        case ListOf():
+            return ()
+        case MapOf():
+            return {}
+        case Leaf():
+            return _STAND_INS.get(shape)
+        case _:
+            return None
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -34,7 +34,7 @@ class MqttSettings:
     url: str = option("Broker address: mqtt://HOST[:1883] or mqtts://HOST[:8883].", "mqtt://127.0.0.1:1883")
     version: str = option("Protocol version; auto tries 5, then 3.1.1.", "auto", choices=("auto", "5", "3.1.1"))
     client_id: str = option("Prefix of the two client ids; gw-<gateway id> when empty.", "", pattern=r"[\x21-\x7e]{0,64}")
-    username: str = option("User name; empty for none.", "")
+    username: str = option("User name; empty for none. May be a reference, as the password.", "", references=True)
     password: Secret = option("Password, best given as ${credential:NAME}.", factory=lambda: Secret(""))
     ca_file: str = option("CA certificates (PEM) that sign the broker's; the system's own when empty.", "")
     client_certificate_file: str = option("Client certificate (PEM) for mutual TLS.", "")
@@ -81,7 +81,7 @@ class StreamSettings:
 class DeclaredSensor:
     """A sensor written down instead of discovered."""
 
-    streams: Mapping[str, StreamSettings] = option("Streams by name.")
+    streams: Mapping[str, StreamSettings] = option("Streams by name.", keys=NAME)
     name: str = option("Words for people.", "")
     kind: str = option("camera, microphone, accelerometer ...", "")
     labels: Mapping[str, str] = option("Free labels, matched by admission rules.", factory=dict)
@@ -146,7 +146,7 @@ class SensorSettings:
     admission: tuple[AdmissionRule, ...] = option(
         "Rules for discovered sensors, first match decides; none matching means pending.", ()
     )
-    declared: Mapping[str, DeclaredSensor] = option("Sensors written down here, by id.", factory=dict)
+    declared: Mapping[str, DeclaredSensor] = option("Sensors written down here, by id.", factory=dict, keys=ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,8 +259,8 @@ class Settings:
     gateway: IdentitySettings = field(default_factory=IdentitySettings, metadata={"doc": "Who this gateway is."})
     mqtt: MqttSettings = field(default_factory=MqttSettings, metadata={"doc": "The broker and how to reach it."})
     sensors: SensorSettings = field(default_factory=SensorSettings, metadata={"doc": "Sensors: discovered, declared, admitted, watched."})
-    models: Mapping[str, ModelSettings] = option("Models by name.", factory=dict)
-    pipelines: Mapping[str, PipelineSettings] = option("Pipelines by name.", factory=dict)
+    models: Mapping[str, ModelSettings] = option("Models by name.", factory=dict, keys=NAME)
+    pipelines: Mapping[str, PipelineSettings] = option("Pipelines by name.", factory=dict, keys=NAME)
     inference: InferenceSettings = field(default_factory=InferenceSettings, metadata={"doc": "Limits of the inference core."})
     http: HttpSettings = field(default_factory=HttpSettings, metadata={"doc": "Health, metrics and status over HTTP."})
     log: LogSettings = field(default_factory=LogSettings, metadata={"doc": "Log lines on standard error."})

@@ -155,7 +155,7 @@ def test_an_empty_block_stands_for_its_default() -> None:
 
 def test_an_empty_required_block_is_missing() -> None:
     found = issues("sensors: {declared: {cam: {streams: }}}", Settings)
-    assert [(i.path, i.line, i.column) for i in found] == [("sensors.declared.cam.streams", 1, 32)]
+    assert [(i.path, i.line, i.column) for i in found] == [("sensors.declared.cam.streams", 1, 28)]
 
 
 def test_a_fault_in_an_aliased_block_is_reported_once() -> None:
