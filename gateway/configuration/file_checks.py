@@ -1,0 +1,77 @@
+"""What the configuration says of files: are they there, readable, and closed to others."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.configuration.checks import Finding
+from gateway.configuration.settings import ModelSettings, Settings
+from gateway.errors import ConfigIssue
+from gateway.model import CARD_FILE
+
+_ENGINES = {"litert": "tflite", "tflite-runtime": "tflite", "onnxruntime": "onnx"}
+_SUFFIXES = {".tflite": "tflite", ".onnx": "onnx"}
+
+
+def check_files(settings: Settings) -> Iterator[Finding]:
+    """Yield every path that leads nowhere, and every key file that others may read.
+
+    Args:
+        settings: With absolute paths.
+    """
+    mqtt = settings.mqtt
+    for key in ("ca_file", "client_certificate_file", "client_key_file"):
+        path = getattr(mqtt, key)
+        if path:
+            yield from _file(f"mqtt.{key}", Path(path), is_private=key == "client_key_file")
+    for name, model in settings.models.items():
+        yield from _model(f"models.{name}", model)
+
+
+def check_mode(file: Path, settings: Settings, text: bytes) -> ConfigIssue | None:
+    """Return a warning if a password stands in a file that every user may read."""
+    password = settings.mqtt.password.value
+    if not password or password.encode() not in text or not file.stat().st_mode & stat.S_IROTH:
+        return None
+    what = (
+        "the password stands in this file, which every user may read; chmod 640, or write ${credential:NAME}"
+    )
+    return ConfigIssue(str(file), 1, 1, "mqtt.password", what)
+
+
+def _file(key: str, path: Path, *, is_private: bool) -> Iterator[Finding]:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            head = file.read(65_536)
+    except (OSError, ValueError) as error:
+        yield Finding(key, f"{path} cannot be read: {_reason(error)}")
+        return
+    if b"-----BEGIN " not in head:
+        yield Finding(key, f"{path} is not a PEM file")
+    if is_private and mode & (stat.S_IROTH | stat.S_IWOTH):
+        what = f"{path} is open to every user (mode {stat.S_IMODE(mode):o}); chmod 600"
+        yield Finding(key, what, is_warning=True)
+
+
+def _model(key: str, model: ModelSettings) -> Iterator[Finding]:
+    folder = Path(model.path)
+    try:
+        names = os.listdir(folder)
+    except (OSError, ValueError) as error:
+        yield Finding(f"{key}.path", f"{folder} cannot be read: {_reason(error)}")
+        return
+    if CARD_FILE not in names:
+        yield Finding(f"{key}.path", f"{folder} holds no {CARD_FILE}")
+    formats = {_SUFFIXES[suffix] for name in names if (suffix := Path(name).suffix) in _SUFFIXES}
+    wanted = _ENGINES.get(model.engine)
+    if wanted is not None and formats and wanted not in formats:
+        what = f"{model.engine} runs .{wanted} files; {folder} holds .{', .'.join(sorted(formats))}"
+        yield Finding(f"{key}.engine", what)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

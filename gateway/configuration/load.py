@@ -1,0 +1,126 @@
+"""A configuration file from disk to checked settings, or every issue at once."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gateway.configuration.checks import Finding, check
+from gateway.configuration.document import MAX_BYTES
+from gateway.configuration.file_checks import check_files, check_mode
+from gateway.configuration.place import Positions
+from gateway.configuration.reader import in_order, read_leniently
+from gateway.configuration.secrets import SecretSource
+from gateway.configuration.settings import Settings
+from gateway.errors import ConfigError, ConfigIssue
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """A configuration file that was read.
+
+    Attributes:
+        settings: Every path in it is absolute.
+        positions: Where each key stands.
+        file: Path of the file, as given.
+        base_dir: Folder against which its relative paths were resolved.
+        warnings: What is unwise but not wrong.
+        issues: What is wrong; always empty in what ``load`` returns.
+    """
+
+    settings: Settings
+    positions: Positions
+    file: str
+    base_dir: Path
+    warnings: tuple[ConfigIssue, ...] = ()
+    issues: tuple[ConfigIssue, ...] = ()
+
+
+def load(path: str | Path, environment: Mapping[str, str] | None = None) -> LoadedSettings:
+    """Read and check a file; models are not looked into.
+
+    Args:
+        path: The file.
+        environment: Environment variables for ``${env:...}`` and ``${credential:...}``;
+            this process's own when None.
+
+    Raises:
+        ConfigError: Something is wrong; every issue is in it.
+    """
+    loaded = inspect(path, environment)
+    if loaded.issues:
+        raise ConfigError(loaded.issues)
+    return loaded
+
+
+def inspect(path: str | Path, environment: Mapping[str, str] | None = None) -> LoadedSettings:
+    """Read and check a file, keeping what is right beside the issues (for ``gateway check``).
+
+    Raises:
+        ConfigError: It cannot be read, or is not YAML at all.
+    """
+    file = str(path)
+    data = read_bytes(Path(path), file)
+    base_dir = Path(os.path.abspath(file)).parent  # noqa: PTH100 - a linked folder keeps its name in messages
+    source = SecretSource(os.environ if environment is None else environment, base_dir)
+    reading = read_leniently(data, file, Settings, secrets=source)
+    settings = _absolute(reading.value, base_dir)
+    findings = [*check(settings), *check_files(settings)]
+    wrong = _beside(reading.issues, (f for f in findings if not f.is_warning))
+    issues = [*reading.issues, *(reading.positions.issue(f.path, f.what) for f in wrong)]
+    warnings = [
+        *reading.warnings,
+        *(reading.positions.issue(f.path, f.what) for f in findings if f.is_warning),
+    ]
+    exposed = check_mode(Path(path), settings, data)
+    if exposed is not None:
+        warnings.append(replace(exposed, line=reading.positions.at("mqtt.password").line))
+    return LoadedSettings(settings, reading.positions, file, base_dir, in_order(warnings), in_order(issues))
+
+
+def read_bytes(path: Path, file: str) -> bytes:
+    """Return a configuration file's bytes, one more than allowed at most.
+
+    Args:
+        path: The file.
+        file: Its path as the user gave it.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        # A FIFO would block the start for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(0, "not a regular file")
+            return stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        raise ConfigError((ConfigIssue(file, 0, 0, "(file)", f"cannot be read: {reason}"),)) from None
+
+
+def _absolute(settings: Settings, base_dir: Path) -> Settings:
+    """Return settings in which every path is absolute."""
+
+    def resolved(path: str) -> str:
+        return os.path.normpath(base_dir / path) if path else ""
+
+    mqtt = replace(
+        settings.mqtt,
+        ca_file=resolved(settings.mqtt.ca_file),
+        client_certificate_file=resolved(settings.mqtt.client_certificate_file),
+        client_key_file=resolved(settings.mqtt.client_key_file),
+    )
+    identity = replace(settings.gateway, cache_dir=resolved(settings.gateway.cache_dir))
+    models = {name: replace(model, path=resolved(model.path)) for name, model in settings.models.items()}
+    return replace(settings, mqtt=mqtt, gateway=identity, models=models)
+
+
+def _beside(issues: tuple[ConfigIssue, ...], findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings that do not merely follow from an issue at the same key."""
+    known = {issue.path for issue in issues}
+    return [finding for finding in findings if finding.path not in known]
