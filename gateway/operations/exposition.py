@@ -1,0 +1,99 @@
+"""Writes the metrics in the formats of Prometheus: the only importer of prometheus_client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from gateway.operations.metrics import Metrics
+from gateway.operations.series import Counters, Distribution, Family, Gauges, Histograms
+
+
+class Exposition:
+    """Renders one ``Metrics`` whenever it is asked."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_Reader(metrics))
+        ProcessCollector(registry=self._registry)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """Return body and content type in the best format that the client accepts.
+
+        Args:
+            accept: The client's Accept header; empty for the plain text format.
+        """
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+class _Reader(Collector):
+    """Turns plain series into the library's families at the moment of reading."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def describe(self) -> Iterable[Metric]:
+        """Say nothing: registering must not read the sources."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family with its series of now."""
+        for family in self._metrics.families():
+            yield _metric(family)
+
+
+def _metric(family: Family) -> Metric:
+    if isinstance(family, Histograms):
+        return _histogram(family)
+    if isinstance(family, Counters):
+        return _counter(family)
+    return _info(family) if family.kind.type == "info" else _gauge(family)
+
+
+def _counter(family: Counters) -> Metric:
+    kind = family.kind
+    metric = CounterMetricFamily(kind.name, kind.doc, labels=kind.labels)
+    for labels, value in family.values():
+        metric.add_metric(labels, value)
+    return metric
+
+
+def _gauge(family: Gauges) -> Metric:
+    kind = family.kind
+    metric = GaugeMetricFamily(kind.name, kind.doc, labels=kind.labels)
+    for labels, value in family.values():
+        metric.add_metric(labels, value)
+    return metric
+
+
+def _info(family: Gauges) -> Metric:
+    kind = family.kind
+    metric = InfoMetricFamily(kind.name, kind.doc)
+    for labels, _ in family.values():
+        metric.add_metric((), dict(zip(kind.labels, labels, strict=True)))
+    return metric
+
+
+def _histogram(family: Histograms) -> Metric:
+    kind = family.kind
+    metric = HistogramMetricFamily(kind.name, kind.doc, labels=kind.labels)
+    for labels, distribution in family.cells():
+        metric.add_metric(labels, buckets=_buckets(distribution), sum_value=distribution.sum)
+    return metric
+
+
+def _buckets(distribution: Distribution) -> list[tuple[str, float]]:
+    bounds = (*(str(bound) for bound in distribution.bounds), "+Inf")
+    return list(zip(bounds, accumulate(distribution.counts), strict=True))

@@ -1,0 +1,146 @@
+"""Every metric of the gateway, declared once: name, meaning, labels.
+
+One ``Metrics`` is made by the daemon and handed to whoever counts. Durations are
+in seconds and sizes in bytes, as OpenMetrics wants; docs/operations.md lists all.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Final
+
+from gateway.operations.build import VERSION
+from gateway.operations.series import Counters, Family, Gauges, Histograms, MetricKind
+
+DURATION_BOUNDS_S: Final = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+ROW_BOUNDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+
+
+def _counter(name: str, doc: str, *labels: str, closed: int = 0) -> Counters:
+    return Counters(MetricKind(name, "counter", doc, labels, closed))
+
+
+def _gauge(name: str, doc: str, *labels: str) -> Gauges:
+    return Gauges(MetricKind(name, "gauge", doc, labels))
+
+
+class Metrics:
+    """The gateway's metrics; the attributes are the families."""
+
+    def __init__(self) -> None:
+        self._make_frames()
+        self._make_inference()
+        self._make_sensors_and_mqtt()
+        self._make_process()
+
+    def families(self) -> tuple[Family, ...]:
+        """Return every family, in the order in which they are declared."""
+        return tuple(vars(self).values())
+
+    def forget_sensor(self, sensor: str) -> None:
+        """Drop every series of a sensor that is gone."""
+        for family in (self.frames_received, self.frames_dropped, self.results):
+            family.forget(sensor)
+
+    def _make_frames(self) -> None:
+        self.frames_received = _counter(
+            "gateway_frames_received", "Frames taken from the broker.", "sensor", "stream"
+        )
+        self.frames_dropped = _counter(
+            "gateway_frames_dropped",
+            "Frames that gave no result: superseded by a newer one, or the label of an error.",
+            "sensor",
+            "reason",
+            closed=1,
+        )
+        self.results = _counter("gateway_results", "Results that pipelines gave.", "sensor", "pipeline")
+        self.results_published = _counter(
+            "gateway_results_published", "Results handed to the broker.", "pipeline"
+        )
+        self.results_dropped = _counter(
+            "gateway_results_dropped",
+            "Results not published: filtered, or the queue for the absent broker was full.",
+            "pipeline",
+            "reason",
+            closed=1,
+        )
+
+    def _make_inference(self) -> None:
+        self.requests = _counter(
+            "gateway_requests",
+            "Requests by how they ended: done, failed, expired, cancelled.",
+            "model",
+            "outcome",
+            closed=1,
+        )
+        self.request_duration = Histograms(
+            MetricKind(
+                "gateway_request_duration_seconds",
+                "histogram",
+                "Time of answered requests: queue, wait, decode, preprocess, infer, postprocess, total.",
+                ("model", "pipeline", "stage"),
+                closed=1,
+            ),
+            DURATION_BOUNDS_S,
+        )
+        self.batch_rows = Histograms(
+            MetricKind("gateway_batch_rows", "histogram", "Rows of the batches that ran.", ("model",)),
+            ROW_BOUNDS,
+        )
+        self.queue_rows = _gauge("gateway_queue_rows", "Rows waiting for a lane.", "model")
+        self.lanes = _gauge("gateway_lanes", "Lanes by state: ready, wanted.", "model", "state")
+        self.worker_restarts = _counter(
+            "gateway_worker_restarts", "Workers replaced, by why they ended.", "model", "reason"
+        )
+        self.worker_memory = _gauge(
+            "gateway_worker_memory_bytes",
+            "Memory of a model's workers; shared pages are counted in part (PSS).",
+            "model",
+        )
+        self.quarantined_payloads = _counter(
+            "gateway_quarantined_payloads", "Payloads that crashed a worker and are refused.", "model"
+        )
+        self.model_info = Gauges(
+            MetricKind(
+                "gateway_model", "info", "What serves each model.", ("model", "version", "digest", "engine")
+            )
+        )
+        self.canary_age = _gauge(
+            "gateway_canary_age_seconds", "Time since a canary inference last succeeded.", "model"
+        )
+        self.canaries = _counter(
+            "gateway_canaries", "Canary inferences by outcome: ok, failed.", "model", "outcome", closed=1
+        )
+
+    def _make_sensors_and_mqtt(self) -> None:
+        self.sensors = _gauge("gateway_sensors", "Sensors by presence.", "presence")
+        self.announcements_refused = _counter(
+            "gateway_announcements_refused", "Announcements dropped, by error label.", "label"
+        )
+        self.mqtt_connected = _gauge(
+            "gateway_mqtt_connected", "1 while a connection to the broker stands.", "connection"
+        )
+        self.mqtt_reconnects = _counter(
+            "gateway_mqtt_reconnects", "Connections lost and made again.", "connection"
+        )
+        self.mqtt_received_messages = _counter(
+            "gateway_mqtt_received_messages", "Messages received.", "connection"
+        )
+        self.mqtt_received_bytes = _counter(
+            "gateway_mqtt_received_bytes", "Payload bytes received.", "connection"
+        )
+        self.outgoing_messages = _gauge("gateway_outgoing_messages", "Results waiting for the broker.")
+
+    def _make_process(self) -> None:
+        self.errors = _counter("gateway_errors", "Errors of all kinds, by label.", "label")
+        self.config_reloads = _counter(
+            "gateway_config_reloads", "Reloads by outcome: applied, refused.", "outcome"
+        )
+        self.ready = _gauge("gateway_ready", "1 while /readyz answers 200.")
+        self.build_info = Gauges(
+            MetricKind("gateway_build", "info", "Which build this is.", ("version", "python"))
+        )
+        self.build_info.read_from(lambda: [((VERSION, platform.python_version()), 1)])
