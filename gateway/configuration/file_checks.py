@@ -9,7 +9,6 @@ from pathlib import Path
 
 from gateway.configuration.checks import Finding
 from gateway.configuration.settings import ModelSettings, Settings
-from gateway.errors import ConfigIssue
 from gateway.model import CARD_FILE
 
 _ENGINES = {"litert": "tflite", "tflite-runtime": "tflite", "onnxruntime": "onnx"}
@@ -31,15 +30,18 @@ def check_files(settings: Settings) -> Iterator[Finding]:
         yield from _model(f"models.{name}", model)
 
 
-def check_mode(file: Path, settings: Settings, text: bytes) -> ConfigIssue | None:
-    """Return a warning if a password stands in a file that every user may read."""
+def check_mode(settings: Settings, text: bytes, mode: int) -> Iterator[Finding]:
+    """Yield a warning if a password stands in a configuration file that every user may read.
+
+    Args:
+        settings: What the file says.
+        text: The file's bytes.
+        mode: Its permissions.
+    """
     password = settings.mqtt.password.value
-    if not password or password.encode() not in text or not file.stat().st_mode & stat.S_IROTH:
-        return None
-    what = (
-        "the password stands in this file, which every user may read; chmod 640, or write ${credential:NAME}"
-    )
-    return ConfigIssue(str(file), 1, 1, "mqtt.password", what)
+    if password and password.encode() in text and mode & stat.S_IROTH:
+        what = "stands in a file that every user may read; chmod 640, or write ${credential:NAME}"
+        yield Finding("mqtt.password", what, is_warning=True)
 
 
 def _file(key: str, path: Path, *, is_private: bool) -> Iterator[Finding]:
@@ -60,7 +62,7 @@ def _file(key: str, path: Path, *, is_private: bool) -> Iterator[Finding]:
 def _model(key: str, model: ModelSettings) -> Iterator[Finding]:
     folder = Path(model.path)
     try:
-        names = os.listdir(folder)
+        names = sorted(entry.name for entry in folder.iterdir())
     except (OSError, ValueError) as error:
         yield Finding(f"{key}.path", f"{folder} cannot be read: {_reason(error)}")
         return

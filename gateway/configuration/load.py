@@ -63,41 +63,30 @@ def inspect(path: str | Path, environment: Mapping[str, str] | None = None) -> L
         ConfigError: It cannot be read, or is not YAML at all.
     """
     file = str(path)
-    data = read_bytes(Path(path), file)
-    base_dir = Path(os.path.abspath(file)).parent  # noqa: PTH100 - a linked folder keeps its name in messages
+    data, mode = _read(Path(path), file)
+    # Real, so that ../models is what the shell would make of it; a linked file is not followed.
+    base_dir = Path(path).parent.resolve()
     source = SecretSource(os.environ if environment is None else environment, base_dir)
     reading = read_leniently(data, file, Settings, secrets=source)
     settings = _absolute(reading.value, base_dir)
-    findings = [*check(settings), *check_files(settings)]
+    findings = [*check(settings), *check_files(settings), *check_mode(settings, data, mode)]
     wrong = _beside(reading.issues, (f for f in findings if not f.is_warning))
     issues = [*reading.issues, *(reading.positions.issue(f.path, f.what) for f in wrong)]
     warnings = [
         *reading.warnings,
         *(reading.positions.issue(f.path, f.what) for f in findings if f.is_warning),
     ]
-    exposed = check_mode(Path(path), settings, data)
-    if exposed is not None:
-        warnings.append(replace(exposed, line=reading.positions.at("mqtt.password").line))
     return LoadedSettings(settings, reading.positions, file, base_dir, in_order(warnings), in_order(issues))
 
 
-def read_bytes(path: Path, file: str) -> bytes:
-    """Return a configuration file's bytes, one more than allowed at most.
-
-    Args:
-        path: The file.
-        file: Its path as the user gave it.
-
-    Raises:
-        ConfigError: It cannot be read.
-    """
+def _read(path: Path, file: str) -> tuple[bytes, int]:
+    """Return a file's bytes, one more than allowed at most, and its permissions."""
     try:
-        # A FIFO would block the start for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(0, "not a regular file")
-            return stream.read(MAX_BYTES + 1)
+        # Opening a FIFO would block the start for ever.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(0, "not a regular file")
+        with path.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1), os.fstat(stream.fileno()).st_mode
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         raise ConfigError((ConfigIssue(file, 0, 0, "(file)", f"cannot be read: {reason}"),)) from None
