@@ -81,7 +81,9 @@ class DataPlane:
         """
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         scheduler = self._serving.get(request.model)
-        ticket = self.submit(request, lambda _, outcome: None if future.done() else future.set_result(outcome))
+        ticket = self.submit(
+            request, lambda _, outcome: None if future.done() else future.set_result(outcome)
+        )
         try:
             outcome = await future
         except asyncio.CancelledError:

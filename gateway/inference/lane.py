@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,13 +103,23 @@ class LaneOwner(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """One worker process. Made by ``start``; ended by ``close``."""
+    """One worker process. Made by ``start``; ended by ``close``.
+
+    Attributes:
+        index: Number of this lane in its pool; never used twice.
+        owner: Who is told.
+        state: Where it is in its life.
+        facts: What the worker said when it was ready.
+        in_flight: Batches that it holds, the running one first.
+        answered_s: When a batch or canary came back last, monotonic seconds.
+    """
 
     index: int
     owner: LaneOwner
     state: LaneState = LaneState.STARTING
     facts: WorkerFacts | None = None
     in_flight: deque[Batch] = field(default_factory=deque)
+    answered_s: float = 0.0
     _batches: int = 0
     _pages: tuple[Page, Page] | None = None
     _process: asyncio.subprocess.Process | None = None
@@ -134,7 +145,9 @@ class Lane:
         """
         try:
             await self._spawn()
-            head = await asyncio.wait_for(self._ask("ready", {"t": "load", "spec": spec.to_json()}), timeout_s)
+            head = await asyncio.wait_for(
+                self._ask("ready", {"t": "load", "spec": spec.to_json()}), timeout_s
+            )
         except asyncio.TimeoutError:
             await self.close()
             msg = f"model {spec.name}: a worker took longer than {timeout_s:g} s to load it"
@@ -153,8 +166,24 @@ class Lane:
         Raises:
             GatewayError: They do not compile; the worker keeps the old ones.
         """
-        head = await asyncio.wait_for(self._ask("pipelines", {"t": "pipelines", "spec": spec.to_json()}), timeout_s)
+        head = await asyncio.wait_for(
+            self._ask("pipelines", {"t": "pipelines", "spec": spec.to_json()}), timeout_s
+        )
         return frozenset(head["stateful"])
+
+    async def canary(self, timeout_s: float) -> None:
+        """Have the worker run its model once, after whatever it already holds.
+
+        Raises:
+            EngineFailed: The model failed, or did not answer in time; the worker is then killed.
+            WorkerCrashed: The worker died.
+        """
+        try:
+            await asyncio.wait_for(self._ask("canary", {"t": "canary"}), timeout_s)
+            self.answered_s = time.monotonic()
+        except asyncio.TimeoutError:
+            self.kill(f"a canary took longer than {timeout_s:g} s")
+            raise EngineFailed(f"a canary took longer than {timeout_s:g} s") from None
 
     def run(self, tickets: Sequence[Ticket], states: Sequence[bytes], now_s: float) -> Batch:
         """Copy the payloads into shared memory and tell the worker; never waits.
@@ -162,12 +191,20 @@ class Lane:
         Raises:
             OSError: The system has no memory left for the page; nothing was sent.
         """
-        assert self._pages is not None and self._transport is not None
+        assert self._pages is not None
+        assert self._transport is not None
         which = self._batches & 1
         page = self._pages[which]
         offsets = page.write([ticket.request.payload for ticket in tickets])
         members = [
-            [t.request.pipeline, offset, len(t.request.payload), t.request.declared, len(state), t.request.deadline_s]
+            [
+                t.request.pipeline,
+                offset,
+                len(t.request.payload),
+                t.request.declared,
+                len(state),
+                t.request.deadline_s,
+            ]
             for t, offset, state in zip(tickets, offsets, states, strict=True)
         ]
         head = {"t": "run", "n": self._batches, "page": which, "size": page.size_bytes, "members": members}
@@ -240,7 +277,8 @@ class Lane:
 
     async def _watch_process(self) -> None:
         """Keep the end of the worker's standard error, and wait until it has ended."""
-        assert self._process is not None and self._process.stderr is not None
+        assert self._process is not None
+        assert self._process.stderr is not None
         while chunk := await self._process.stderr.read(4096):
             self._stderr += chunk
             del self._stderr[:-_STDERR_TAIL_BYTES]
@@ -252,12 +290,10 @@ class Lane:
         if kind == "done":
             self._receive_batch(head, tail)
         elif kind == "failed":
-            error = from_wire(head["label"], head["message"])
-            for future in self._replies.values():
-                if not future.done():
-                    future.set_exception(error)
-        elif (future_or_none := self._replies.get(kind)) and not future_or_none.done():
-            future_or_none.set_result(head)
+            if (asked := self._replies.get(head["of"])) and not asked.done():
+                asked.set_exception(from_wire(head["label"], head["message"]))
+        elif (asked := self._replies.get(kind)) and not asked.done():
+            asked.set_result(head)
 
     def _receive_batch(self, head: Head, tail: bytes) -> None:
         batch = self.in_flight.popleft()
@@ -273,6 +309,7 @@ class Lane:
             state = tail[offset : offset + state_bytes]
             offset += state_bytes
             answers.append(MemberAnswer(prediction, from_wire(*error) if error else None, state, stages_ms))
+        self.answered_s = head["ended"]
         self.owner.batch_done(self, batch, answers, head["ended"] - head["started"])
 
     def channel_closed(self) -> None:
@@ -282,11 +319,13 @@ class Lane:
         was_loading = self.state is LaneState.STARTING
         self.state = LaneState.GONE
         self.kill("closed its socket")
-        task = asyncio.get_running_loop().create_task(self._report_loss(was_loading), name=f"lane[{self.pid}].loss")
+        task = asyncio.get_running_loop().create_task(
+            self._report_loss(was_loading), name=f"lane[{self.pid}].loss"
+        )
         _LOSSES.add(task)
         task.add_done_callback(_LOSSES.discard)
 
-    async def _report_loss(self, was_loading: bool) -> None:  # noqa: FBT001 - private
+    async def _report_loss(self, was_loading: bool) -> None:
         if self._watch is not None:
             await self._watch
         reason = self._describe_end()
@@ -306,7 +345,11 @@ class Lane:
             how = f"was ended by {signal.Signals(-code).name}"
         else:
             how = f"exited with code {code}"
-        because = f" ({self._lost_because})" if self._lost_because != "closed its socket" and self._lost_because else ""
+        because = (
+            f" ({self._lost_because})"
+            if self._lost_because != "closed its socket" and self._lost_because
+            else ""
+        )
         last = self._stderr.decode(errors="replace").strip().splitlines()[-1:]
         return how + because + (f": {last[0][:300]}" if last else "")
 

@@ -179,6 +179,20 @@ class Pool:
         stateful = await asyncio.gather(*(lane.set_pipelines(spec, timeout_s) for lane in ready))
         return stateful[0] if stateful else frozenset()
 
+    async def canary(self, fresh_s: float) -> float | None:
+        """Have every lane that answered nothing since ``fresh_s`` run its model once.
+
+        Returns:
+            When the lane that answered least recently did, monotonic seconds; None without a ready lane.
+
+        Raises:
+            GatewayError: A lane failed; one that did not answer in time is killed and replaced.
+        """
+        ready = [lane for lane in self.lanes if lane.state is LaneState.READY]
+        quiet = [lane for lane in ready if lane.answered_s < fresh_s]
+        await asyncio.gather(*(lane.canary(self._limits.run_timeout_s) for lane in quiet))
+        return min((lane.answered_s for lane in ready), default=None)
+
     async def close(self) -> None:
         """End every worker. Idempotent; cancel-safe: a second call finishes the first."""
         self._closing = True
@@ -221,9 +235,10 @@ class Pool:
             return
         self.restarts += 1
         self._answered = 0
-        verdict = self._restart.failed(time.monotonic(), random.random())  # noqa: S311 - jitter, no secret
+        verdict = self._restart.failed(time.monotonic(), random.random())
         if isinstance(verdict, GiveUp):
-            self._owner.out_of_service(f"{verdict.crashes} crashes within {verdict.window_s:g} s, the last: {reason}")
+            how_often = f"{verdict.crashes} crashes within {verdict.window_s:g} s"
+            self._owner.out_of_service(f"{how_often}, the last: {reason}")
         else:
             self._spawn_task(self._replace(verdict.delay_s))
 

@@ -255,23 +255,28 @@ class Scheduler:
         if self._pumping:  # a caller's on_done submitted: the loop below will see it
             return
         self._pumping = True
+        due_s: list[float | None] = []
         try:
             while self._again:
                 self._again = False
-                now_s = time.monotonic()
-                hang_s = self.pool.end_hung(now_s)
-                lanes, open_s = self.pool.open_lanes(now_s, self._cost)
-                polled = self._batcher.poll(now_s, len(lanes))
-                for entry in polled.expired:
-                    self._expire(self._waiting.pop(entry.id))
-                for lane, entries in zip(lanes, polled.batches, strict=False):
-                    self._dispatch(lane, entries, now_s)
-                running_s = self._expire_running(now_s)
-                self._again |= bool(polled.batches)
+                due_s = self._turn(time.monotonic())
         finally:
             self._pumping = False
-        self._arm([hang_s, running_s, self._batcher.next_wakeup_s(), open_s if len(self._batcher) else None])
+        self._arm(due_s)
         self._note_if_drained()
+
+    def _turn(self, now_s: float) -> list[float | None]:
+        """Do what is due; return when there may be more."""
+        hang_s = self.pool.end_hung(now_s)
+        lanes, open_s = self.pool.open_lanes(now_s, self._cost)
+        polled = self._batcher.poll(now_s, len(lanes))
+        for entry in polled.expired:
+            self._expire(self._waiting.pop(entry.id))
+        for lane, entries in zip(lanes, polled.batches, strict=False):
+            self._dispatch(lane, entries, now_s)
+        running_s = self._expire_running(now_s)
+        self._again |= bool(polled.batches)
+        return [hang_s, running_s, self._batcher.next_wakeup_s(), open_s if len(self._batcher) else None]
 
     def _dispatch(self, lane: Lane, entries: Sequence[Entry], now_s: float) -> None:
         tickets = [self._waiting.pop(entry.id) for entry in entries]
@@ -279,14 +284,18 @@ class Scheduler:
         for ticket in tickets:
             ticket.step(RequestEvent.DISPATCH)
             ticket.dispatched_s = now_s
-            r = ticket.request
-            states.append(self._states.take(r.pipeline, r.stream, r.arrived_s, r.reset_gap_s) if r.ordered else b"")
+            states.append(self._carried(ticket.request))
         try:
             lane.run(tickets, states, now_s)
         except OSError as error:
             for ticket in tickets:
                 self._batcher.returned(_key(ticket.request))
                 self._fail(ticket, OutOfMemory(f"no shared memory for a batch: {error}", model=self.name))
+
+    def _carried(self, request: InferRequest) -> bytes:
+        if not request.ordered:
+            return b""
+        return self._states.take(request.pipeline, request.stream, request.arrived_s, request.reset_gap_s)
 
     def _expire_running(self, now_s: float) -> float | None:
         """Answer requests whose deadline passes while a lane holds them; return the next such time."""
@@ -346,7 +355,8 @@ class Scheduler:
         waited = ticket.state is RequestState.QUEUED
         kind = DeadlineQueued if waited else DeadlineRunning
         age_ms = (time.monotonic() - ticket.request.arrived_s) * 1e3
-        error = kind(f"{age_ms:.0f} ms after arrival the deadline passed while it {'waited' if waited else 'ran'}")
+        what = "waited" if waited else "ran"
+        error = kind(f"{age_ms:.0f} ms after arrival the deadline passed while it {what}")
         self._end(ticket, RequestEvent.EXPIRE, Outcome(RequestState.EXPIRED, error=error))
 
     def _fail(self, ticket: Ticket, error: GatewayError) -> None:

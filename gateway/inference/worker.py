@@ -17,6 +17,7 @@ import socket
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 from gateway.errors import GatewayError, OutOfMemory
 from gateway.frames.declaration import Declaration
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> int:
         model = LoadedModel.load(LoadSpec.from_json(head["spec"]))
         model.warm_up()
     except GatewayError as error:
-        channel.sendall(encode({"t": "failed", "label": error.label, "message": error.message}))
+        channel.sendall(_failed("ready", error))
         return 1
     gc.collect()
     gc.freeze()
@@ -58,6 +59,9 @@ def _serve(channel: socket.socket, pages: tuple[ReadOnlyPage, ReadOnlyPage], mod
         head, tail = message
         if head["t"] == "pipelines":
             channel.sendall(_change_pipelines(model, head))
+            continue
+        if head["t"] == "canary":
+            channel.sendall(_sing(model))
             continue
         view = pages[head["page"]].view(head["size"])
         members: list[Member] = []
@@ -95,8 +99,20 @@ def _change_pipelines(model: LoadedModel, head: Head) -> bytes:
     try:
         model.set_pipelines(LoadSpec.from_json(head["spec"]).pipelines)
     except GatewayError as error:
-        return encode({"t": "failed", "label": error.label, "message": error.message})
+        return _failed("pipelines", error)
     return encode({"t": "pipelines", "stateful": sorted(model.stateful)})
+
+
+def _sing(model: LoadedModel) -> bytes:
+    try:
+        model.warm_up()
+    except GatewayError as error:
+        return _failed("canary", error)
+    return encode({"t": "canary"})
+
+
+def _failed(asked: str, error: GatewayError) -> bytes:
+    return encode({"t": "failed", "of": asked, "label": error.label, "message": error.message})
 
 
 def _ready(model: LoadedModel) -> Head:
@@ -136,8 +152,8 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it ended before we asked
         os._exit(1)
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-        file.write(_OOM_SCORE)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,12 @@ class BatcherMachine(RuleBasedStateMachine):
     def add(self, stream: str, patience_s: float, alone: bool) -> None:
         kind = STREAMS[stream]
         entry = Entry(
-            self.ids, stream, self.now_s + patience_s, kind == LATEST, kind == ORDERED, alone and kind == QUEUED
+            self.ids,
+            stream,
+            self.now_s + patience_s,
+            kind == LATEST,
+            kind == ORDERED,
+            alone and kind == QUEUED,
         )
         self.ids += 1
         older = [e for e in self.waiting.values() if e.stream == stream and entry.latest]

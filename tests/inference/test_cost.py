@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from gateway.inference.cost import BatchCost
 
 
-@given(fixed_s=st.floats(0, 0.1), per_row_s=st.floats(1e-4, 0.1), sizes=st.lists(st.integers(1, 16), min_size=30))
+@given(
+    fixed_s=st.floats(0, 0.1), per_row_s=st.floats(1e-4, 0.1), sizes=st.lists(st.integers(1, 16), min_size=30)
+)
 def test_it_finds_the_line_that_batches_follow(fixed_s: float, per_row_s: float, sizes: list[int]) -> None:
     cost = BatchCost()
     for rows in [1, 16, *sizes, 1, 16]:
@@ -28,7 +30,8 @@ def test_it_never_expects_less_than_nothing_nor_promises_that_larger_is_cheaper(
 
     fixed_s, per_row_s = cost.line()
 
-    assert fixed_s >= 0 and per_row_s >= 0
+    assert fixed_s >= 0
+    assert per_row_s >= 0
     assert cost.expect_s(2) >= cost.expect_s(1)
 
 

@@ -13,7 +13,9 @@ HEADS = st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.float
 
 
 @given(st.lists(st.tuples(HEADS, st.binary())), st.integers(1, 50))
-def test_messages_survive_any_cutting_of_the_stream(messages: list[tuple[dict[str, object], bytes]], cut: int) -> None:
+def test_messages_survive_any_cutting_of_the_stream(
+    messages: list[tuple[dict[str, object], bytes]], cut: int
+) -> None:
     stream = b"".join(encode(head, tail) for head, tail in messages)
     splitter = Splitter()
 
@@ -27,6 +29,7 @@ def test_any_bytes_give_messages_or_a_value_error(data: bytes) -> None:
     splitter = Splitter()
     try:
         for head, tail in splitter.feed(data):
-            assert isinstance(head, dict) and isinstance(tail, bytes)
+            assert isinstance(head, dict)
+            assert isinstance(tail, bytes)
     except (ValueError, json.JSONDecodeError):
         pass

@@ -1,0 +1,242 @@
+"""Which model versions serve, and how one configuration becomes another without a gap.
+
+A change is planned whole, proven whole, and only then carried out: whatever
+cannot be proven in a throw-away process changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gateway.configuration.settings import InferenceSettings, ModelSettings, Settings
+from gateway.errors import ConfigError, ConfigIssue, GatewayError, PipelineMisfit
+from gateway.frames.limits import PayloadLimits
+from gateway.inference.batching import BatchLimits
+from gateway.inference.dataplane import DataPlane
+from gateway.inference.engines.engine import EngineOptions
+from gateway.inference.loaded import LoadSpec, PipelineSpec
+from gateway.inference.pool import PoolLimits
+from gateway.inference.proof import ProofCache, prove
+from gateway.inference.scheduler import Scheduler, SchedulerObserver
+from gateway.operations.restart import RestartLimits
+
+_DRAIN_S = 3.0
+
+
+class ModelState(enum.Enum):
+    """Where a configured model is."""
+
+    PROVING = "proving"
+    STARTING = "starting"
+    SERVING = "serving"
+    FAILED = "failed"
+    OUT_OF_SERVICE = "out-of-service"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """What is known of one configured model.
+
+    Attributes:
+        state: Where it is.
+        reason: Why it does not serve; empty if it does.
+    """
+
+    state: ModelState
+    reason: str = ""
+
+
+class ChangeKind(enum.Enum):
+    """What a new configuration means for one model."""
+
+    KEEP = "keep"
+    RESIZE = "resize"
+    REPIPE = "repipe"
+    REPLACE = "replace"
+    REMOVE = "remove"
+
+
+def plan(old: Mapping[str, LoadSpec], settings: Settings, lanes: Mapping[str, int]) -> dict[str, ChangeKind]:
+    """Return what must happen to each model, old or new. Pure.
+
+    Args:
+        old: Specs now serving.
+        settings: The wanted configuration.
+        lanes: Lanes now wanted by each serving model.
+    """
+    changes: dict[str, ChangeKind] = {}
+    for name in settings.models:
+        wanted, now = load_spec(name, settings), old.get(name)
+        if now is None or replace(now, pipelines=()) != replace(wanted, pipelines=()):
+            changes[name] = ChangeKind.REPLACE
+        elif now.pipelines != wanted.pipelines:
+            changes[name] = ChangeKind.REPIPE
+        elif lanes.get(name) != settings.models[name].lanes:
+            changes[name] = ChangeKind.RESIZE
+        else:
+            changes[name] = ChangeKind.KEEP
+    changes.update(dict.fromkeys(old.keys() - settings.models.keys(), ChangeKind.REMOVE))
+    return changes
+
+
+def load_spec(name: str, settings: Settings) -> LoadSpec:
+    """Return what a worker of model ``name`` must load."""
+    model = settings.models[name]
+    limits = settings.inference
+    pipelines = tuple(
+        PipelineSpec(pipeline_name, pipeline.preprocess, pipeline.postprocess)
+        for pipeline_name, pipeline in sorted(settings.pipelines.items())
+        if pipeline.model == name
+    )
+    return LoadSpec(
+        name=name,
+        folder=model.path,
+        engine=model.engine,
+        options=EngineOptions(model.threads, model.providers, model.delegates),
+        pipelines=pipelines,
+        limits=PayloadLimits(limits.max_payload_bytes, limits.max_pixels, limits.max_elements),
+    )
+
+
+class Catalog:
+    """Proves, starts, swaps and ends model versions."""
+
+    def __init__(
+        self, dataplane: DataPlane, cache: ProofCache, observer: SchedulerObserver, file: str
+    ) -> None:
+        self.status: dict[str, ModelStatus] = {}
+        self._dataplane = dataplane
+        self._cache = cache
+        self._observer = observer
+        self._file = file
+        self._specs: dict[str, LoadSpec] = {}
+
+    async def start(self, settings: Settings) -> None:
+        """Prove and start every model; one that fails leaves the others alone.
+
+        Raises:
+            ConfigError: Pipelines do not fit their models; nothing is left running.
+        """
+        try:
+            misfits = await asyncio.gather(*(self._start_one(name, settings) for name in settings.models))
+        except BaseException:
+            await self.close(time.monotonic())
+            raise
+        issues = tuple(issue for issue in misfits if issue is not None)
+        if issues:
+            await self.close(time.monotonic())
+            raise ConfigError(issues)
+
+    async def change(self, settings: Settings) -> dict[str, ChangeKind]:
+        """Go over to other settings, or change nothing.
+
+        Raises:
+            ConfigError: Pipelines do not fit their models.
+            GatewayError: A new or changed model cannot be proven or started.
+
+        Cancel-safe until the new versions serve: what was started is ended.
+        """
+        lanes = {name: s.pool.wanted for name, s in self._dataplane.serving.items()}
+        changes = plan(self._specs, settings, lanes)
+        touched = [n for n, kind in changes.items() if kind in (ChangeKind.REPLACE, ChangeKind.REPIPE)]
+        started: dict[str, Scheduler] = {}
+        try:
+            await asyncio.gather(*(self._prove(load_spec(n, settings), settings.models[n]) for n in touched))
+            for name in touched:
+                if changes[name] is ChangeKind.REPLACE:
+                    started[name] = self._scheduler(name, settings)
+            await asyncio.gather(*(scheduler.start() for scheduler in started.values()))
+        except PipelineMisfit as error:
+            await asyncio.gather(*(scheduler.close() for scheduler in started.values()))
+            raise ConfigError((self._issue(error),)) from error
+        except BaseException:
+            await asyncio.gather(*(scheduler.close() for scheduler in started.values()))
+            raise
+        await self._carry_out(changes, settings, started)
+        return changes
+
+    async def close(self, deadline_s: float) -> None:
+        """Let requests finish until ``deadline_s``, then end every worker."""
+        schedulers = [self._dataplane.withdraw(name, "the gateway is stopping") for name in self._specs]
+        self._specs = {}
+        await asyncio.gather(*(s.drain(deadline_s) for s in schedulers if s is not None))
+
+    def out_of_service(self, name: str, reason: str) -> None:
+        """Note that a model's workers died too often."""
+        self.status[name] = ModelStatus(ModelState.OUT_OF_SERVICE, reason)
+
+    async def _carry_out(
+        self, changes: Mapping[str, ChangeKind], settings: Settings, started: Mapping[str, Scheduler]
+    ) -> None:
+        ending: list[Scheduler] = []
+        for name, kind in changes.items():
+            serving = self._dataplane.serving.get(name)
+            if kind is ChangeKind.REMOVE:
+                del self._specs[name]
+                self.status.pop(name, None)
+                removed = self._dataplane.withdraw(name)
+                ending += [removed] if removed else []
+                continue
+            self._specs[name] = load_spec(name, settings)
+            if kind is ChangeKind.REPLACE:
+                old = self._dataplane.serve(name, started[name])
+                self.status[name] = ModelStatus(ModelState.SERVING)
+                ending += [old] if old else []
+            elif kind is ChangeKind.REPIPE and serving is not None:
+                await serving.set_pipelines(self._specs[name])
+            if kind in (ChangeKind.RESIZE, ChangeKind.REPIPE) and serving is not None:
+                serving.pool.resize(settings.models[name].lanes)
+        deadline_s = time.monotonic() + _DRAIN_S
+        await asyncio.gather(*(scheduler.drain(deadline_s) for scheduler in ending))
+
+    async def _start_one(self, name: str, settings: Settings) -> ConfigIssue | None:
+        """Start one model; return the issue if its pipelines do not fit it."""
+        self._specs[name] = load_spec(name, settings)
+        try:
+            self._note(name, ModelState.PROVING, "it is being proven")
+            await self._prove(self._specs[name], settings.models[name])
+            self._note(name, ModelState.STARTING, "its workers are starting")
+            scheduler = self._scheduler(name, settings)
+            await scheduler.start()
+        except PipelineMisfit as error:
+            return self._issue(error)
+        except GatewayError as error:
+            del self._specs[name]  # the next reload tries again
+            self._note(name, ModelState.FAILED, error.message)
+            self._observer.out_of_service(name, error.message)
+            self.status[name] = ModelStatus(ModelState.FAILED, error.message)
+            return None
+        self._dataplane.serve(name, scheduler)
+        self.status[name] = ModelStatus(ModelState.SERVING)
+        return None
+
+    def _note(self, name: str, state: ModelState, reason: str) -> None:
+        self.status[name] = ModelStatus(state, reason)
+        self._dataplane.withdraw(name, reason)
+
+    async def _prove(self, spec: LoadSpec, model: ModelSettings) -> None:
+        await prove(spec, timeout_s=model.load_timeout_s, cache=self._cache)
+
+    def _scheduler(self, name: str, settings: Settings) -> Scheduler:
+        model = settings.models[name]
+        return Scheduler(
+            load_spec(name, settings),
+            lanes=model.lanes,
+            batch=BatchLimits(model.max_batch_rows, model.max_queued_rows),
+            pool=PoolLimits(model.run_timeout_s, model.load_timeout_s, _restart(settings.inference)),
+            observer=self._observer,
+        )
+
+    def _issue(self, error: PipelineMisfit) -> ConfigIssue:
+        pipeline = str(error.attributes.get("pipeline", ""))
+        return ConfigIssue(self._file, 0, 0, f"pipelines.{pipeline}", error.message)
+
+
+def _restart(limits: InferenceSettings) -> RestartLimits:
+    return RestartLimits(
+        limits.restart_min_s, limits.restart_max_s, limits.crash_limit, limits.crash_window_s
+    )
