@@ -246,6 +246,7 @@ class PipelineMisfit(GatewayError):
 
     Attributes:
         step: Path of the step at fault, such as ``preprocess[1].resize``.
+        reason: Why it cannot.
     """
 
     label = "config.pipeline"
@@ -253,6 +254,11 @@ class PipelineMisfit(GatewayError):
     def __init__(self, step: str, message: str) -> None:
         super().__init__(f"{step}: {message}", step=step)
         self.step = step
+        self.reason = message
+
+    def within(self, path: str) -> PipelineMisfit:
+        """Return the same error with the step's path under ``path``, such as ``pipelines.door``."""
+        return PipelineMisfit(f"{path}.{self.step}", self.reason)
 
 
 class GatewayBug(GatewayError):
@@ -278,7 +284,10 @@ def leaves(root: type[GatewayError] = GatewayError) -> Iterator[type[GatewayErro
 
 def from_wire(label: str, message: str) -> GatewayError:
     """Rebuild an error that crossed a process boundary as (label, message)."""
+    if label == PipelineMisfit.label:
+        step, _, reason = message.partition(": ")
+        return PipelineMisfit(step, reason)
     for leaf in leaves():
-        if leaf.label == label and leaf not in (ConfigError, PipelineMisfit):
+        if leaf.label == label and leaf is not ConfigError:
             return leaf(message)
     return GatewayBug(f"{label}: {message}")
