@@ -55,6 +55,17 @@ def windows_file(test: basic_motions.Recordings) -> bytes:
     return content.getvalue()
 
 
+def golden_windows(test: basic_motions.Recordings) -> dict[str, bytes]:
+    """Return the models' golden samples: the first test window of two activities, raw float32."""
+    found = {}
+    for activity in ("Running", "Walking"):
+        first = int((test.classes == basic_motions.LABELS.index(activity)).argmax())
+        for model in (ONNX, TFLITE):
+            name = f"{Path(model).parent}/golden/{activity.lower()}.f32"
+            found[name] = test.windows[first].astype("<f4").tobytes()
+    return found
+
+
 def put(root: Path, name: str, data: bytes, *, write: bool) -> bool:
     """Print how new bytes compare with the file; write them, and the card's digest, if asked."""
     path = root / name
@@ -62,6 +73,7 @@ def put(root: Path, name: str, data: bytes, *, write: bool) -> bool:
     equal = path.is_file() and path.read_bytes() == data
     print(f"{'same   ' if equal else 'DIFFERS'} {digest} {name}")
     if write and not equal:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         card = path.parent / "card.yaml"
         if card.is_file():
@@ -86,9 +98,7 @@ def make(root: Path, *, write: bool) -> bool:
         unsure = answers.max(axis=1).min()
         print(f"{name}: {right} of {len(windows)} test windows right, least sure {unsure:.3f}")
     print(f"twins differ by at most {np.abs(from_onnx - from_tflite).max():.4f}")
-    equal = [
-        put(root, ONNX, onnx_model, write=write),
-        put(root, TFLITE, tflite_model, write=write),
-        put(root, WINDOWS, windows_file(test), write=write),
-    ]
+    made = {ONNX: onnx_model, TFLITE: tflite_model, WINDOWS: windows_file(test)}
+    made |= golden_windows(test)
+    equal = [put(root, name, data, write=write) for name, data in made.items()]
     return all(equal)

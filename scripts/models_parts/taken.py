@@ -43,6 +43,12 @@ PHOTOGRAPHS = tuple(
 )
 LABELS = tuple(f"models/efficientnet-lite0-int8{twin}/labels.txt" for twin in ("", "-onnx"))
 SPEECH = "gateway/demo/data/speech.wav"
+GOLDEN = {
+    "chelsea.png": tuple(name.replace("labels.txt", "golden/cat.jpg") for name in LABELS),
+    "coffee.png": tuple(name.replace("labels.txt", "golden/espresso.jpg") for name in LABELS),
+    "astronaut.png": ("models/blazeface-short-range/golden/portrait.jpg",),
+}
+GOLDEN_SPEECH, GOLDEN_SPEECH_S = "models/silero-vad/golden/speech.pcm", 5
 
 
 def imagenet_labels(synsets: str, lemmas: str) -> str:
@@ -74,6 +80,19 @@ def speech(recording: bytes) -> bytes:
     return cut.getvalue()
 
 
+def golden_pictures(photographs: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the photographs as JPEG, as a camera would send them, by path of the golden sample."""
+    from PIL import Image
+
+    pictures = {}
+    for name, places in GOLDEN.items():
+        encoded = io.BytesIO()
+        photograph = Image.open(io.BytesIO(photographs[f"gateway/demo/data/{name}"])).convert("RGB")
+        photograph.save(encoded, "JPEG", quality=90)
+        pictures |= dict.fromkeys(places, encoded.getvalue())
+    return pictures
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Return what the packages say the files must hold, by path in this repository."""
     found = {}
@@ -87,6 +106,9 @@ def contents(folder: Path) -> dict[str, bytes]:
         found[name] = imagenet_labels(synsets.decode(), lemmas.decode()).encode()
     recording = member(fetched(SILERO, folder / "source", source=True), "tests/data/test.wav")
     found[SPEECH] = speech(recording)
+    with wave.open(io.BytesIO(recording)) as given:
+        found[GOLDEN_SPEECH] = given.readframes(given.getframerate() * GOLDEN_SPEECH_S)
+    found |= golden_pictures(found)
     return found
 
 
