@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.configuration.settings import StepSettings
 from gateway.errors import (
@@ -22,16 +22,20 @@ from gateway.errors import (
     GatewayError,
     LoadFailed,
     OutOfMemory,
+    PipelineMisfit,
     UnknownModel,
     WarmupFailed,
 )
 from gateway.frames.declaration import Declaration
 from gateway.frames.limits import PayloadLimits
-from gateway.frames.prepared import CompiledPipeline, JsonValue, Prepared, StreamState
+from gateway.frames.prepared import JsonValue, Prepared, StreamState
 from gateway.inference.engines.engine import Engine, EngineOptions
 from gateway.inference.rows import Job, RowRunner
 from gateway.model import ModelFolder, ModelVersion
 from gateway.tensor import Array
+
+if TYPE_CHECKING:
+    from gateway.frames.pipeline import Pipeline  # codecs and steps: not for the front end
 
 _WARM_UP_RUNS = 2
 
@@ -151,7 +155,7 @@ class LoadedModel:
         self._limits = spec.limits
         self._rows = RowRunner(engine, card)
         self.max_rows = None if self._rows.stacks else 1
-        self._pipelines: dict[str, CompiledPipeline] = {}
+        self._pipelines: dict[str, Pipeline] = {}
 
     @classmethod
     def load(cls, spec: LoadSpec) -> LoadedModel:
@@ -180,10 +184,9 @@ class LoadedModel:
     @property
     def stateful(self) -> frozenset[str]:
         """Names of pipelines whose frames must run in order, one of a stream at a time."""
-        recurrent = bool(self.folder.card.state)
-        return frozenset(name for name, each in self._pipelines.items() if recurrent or each.stateful)
+        return frozenset(name for name, each in self._pipelines.items() if each.stateful)
 
-    def pipeline(self, name: str) -> CompiledPipeline:
+    def pipeline(self, name: str) -> Pipeline:
         """Return a compiled pipeline.
 
         Raises:
@@ -203,31 +206,38 @@ class LoadedModel:
         from gateway.frames.pipeline import compile_pipeline
         from gateway.frames.specs import ModelFacts
 
-        card = self.folder.card
-        facts = ModelFacts(card, self.folder.labels, self.engine.inputs, self.engine.outputs)
-        self._pipelines = {
-            spec.name: compile_pipeline(
-                card.preprocess if spec.preprocess is None else spec.preprocess,
-                card.postprocess if spec.postprocess is None else spec.postprocess,
-                facts,
-                self._limits,
-            )
-            for spec in pipelines
-        }
+        facts = ModelFacts(self.folder.card, self.folder.labels, self.engine.inputs, self.engine.outputs)
+        compiled: dict[str, Pipeline] = {}
+        for spec in pipelines:
+            try:
+                compiled[spec.name] = compile_pipeline(
+                    spec.preprocess, spec.postprocess, model=facts, limits=self._limits
+                )
+            except PipelineMisfit as error:
+                raise error.within(f"pipelines.{spec.name}") from error
+        self._pipelines = compiled
 
-    def warm_up(self) -> Mapping[str, Array]:
+    def warm_up(self, runs: int = _WARM_UP_RUNS) -> Mapping[str, Array]:
         """Run the model on zeros until its first-run costs are paid; return the last outputs.
 
         Raises:
             WarmupFailed: A run failed.
         """
         try:
-            for _ in range(_WARM_UP_RUNS - 1):
-                self.run_rows([self._rows.zeros()])
-            return self.run_rows([self._rows.zeros()])[0]
+            for _ in range(runs - 1):
+                self.run_zeros()
+            return self.run_zeros()
         except EngineFailed as error:
             message = f"model {self.version.name}: {error.message}"
             raise WarmupFailed(message, model=self.version.name) from error
+
+    def run_zeros(self) -> Mapping[str, Array]:
+        """Run one row of zeros; return its raw outputs.
+
+        Raises:
+            EngineFailed: The runtime failed.
+        """
+        return self.run_rows([self._rows.zeros()])[0]
 
     def run_rows(self, rows: Sequence[dict[str, Array]]) -> list[Mapping[str, Array]]:
         """Run prepared rows outside any stream; return raw outputs, one mapping a row.

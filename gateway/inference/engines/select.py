@@ -17,6 +17,11 @@ RUNTIMES = {
     "onnx": ("onnxruntime",),
 }
 _PACKAGES = {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime", "onnxruntime": "onnxruntime"}
+_DISTRIBUTIONS = {
+    "litert": "ai-edge-litert",
+    "tflite-runtime": "tflite-runtime",
+    "onnxruntime": "onnxruntime",
+}
 
 
 def choose(model_format: str, engine: str) -> str:
@@ -38,9 +43,13 @@ def choose(model_format: str, engine: str) -> str:
     for name in fitting:
         if util.find_spec(_PACKAGES[name]) is not None:
             return name
-    raise LoadFailed(
-        f"no runtime for .{model_format} files is installed: pip install {_wanted(model_format)}"
-    )
+    wanted = " or ".join(_DISTRIBUTIONS[name] for name in fitting) or "one that takes them"
+    raise LoadFailed(f"no runtime for .{model_format} files is installed: pip install {wanted}")
+
+
+def distribution(runtime: str) -> str:
+    """Return the name under which a runtime is installed."""
+    return _DISTRIBUTIONS[runtime]
 
 
 def open_engine(path: Path, model_format: str, engine: str, options: EngineOptions) -> Engine:
@@ -58,7 +67,3 @@ def open_engine(path: Path, model_format: str, engine: str, options: EngineOptio
         case _:
             from gateway.inference.engines import ort as runtime  # type: ignore[no-redef]
     return runtime.open_model(path, options)
-
-
-def _wanted(model_format: str) -> str:
-    return {"tflite": "ai-edge-litert", "onnx": "onnxruntime"}.get(model_format, "")

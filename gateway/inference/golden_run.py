@@ -1,0 +1,99 @@
+"""Running a card's golden samples on the loaded model, from payload to prediction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from gateway.errors import LoadFailed, WarmupFailed
+from gateway.frames.declaration import Declaration
+from gateway.frames.prepared import StreamState
+from gateway.inference.card import inside
+from gateway.inference.golden import Observed, differences
+from gateway.inference.loaded import LoadedModel, Member
+from gateway.model import GoldenSample
+from gateway.tensor import Array, dequantize
+
+_MOST_ARRAY_BYTES = 256 << 20
+
+
+def run_golden(model: LoadedModel, pipeline: str) -> tuple[str, ...]:
+    """Run every golden sample through ``pipeline``; return the files that held.
+
+    Raises:
+        WarmupFailed: A sample could not be run, or its answer is another.
+        LoadFailed: A sample's file cannot be read.
+    """
+    wrong = []
+    for sample in model.folder.card.golden:
+        found = [f"{sample.file}: {what}" for what in _try(model, pipeline, sample)]
+        wrong += found
+    if wrong:
+        message = f"model {model.version.name}: golden samples: " + "; ".join(wrong)
+        raise WarmupFailed(message, model=model.version.name)
+    return tuple(sample.file for sample in model.folder.card.golden)
+
+
+def declaration_of(sample: GoldenSample) -> Declaration:
+    """Return what a sample declares.
+
+    Raises:
+        WarmupFailed: It declares something unknown.
+    """
+    changes = {key: tuple(v) if isinstance(v, list) else v for key, v in sample.declaration.items()}
+    if sample.media:
+        changes["media"] = sample.media
+    try:
+        return Declaration().overridden(changes)
+    except TypeError as error:
+        raise WarmupFailed(f"{sample.file}: declaration: {error}") from error
+
+
+def _try(model: LoadedModel, pipeline: str, sample: GoldenSample) -> tuple[str, ...]:
+    payload = memoryview(inside(model.folder.folder, sample.file, "golden.file").read_bytes())
+    declared = declaration_of(sample)
+    member = Member(pipeline, payload, declared, b"", float("inf"))
+    answer = model.run_batch([member], time.monotonic)[0]
+    if answer.error is not None:
+        return (f"{answer.error.label}: {answer.error.message}",)
+    outputs: Mapping[str, Array] = {}
+    wanted: Mapping[str, Array] = {}
+    if "outputs" in sample.expect:
+        path = inside(model.folder.folder, str(sample.expect["outputs"]), "golden.expect.outputs")
+        wanted = read_arrays(path)
+        prepared = model.pipeline(pipeline).prepare(payload, declared, StreamState())
+        outputs = _real(model, model.run_rows(prepared.rows))
+    return differences(sample.expect, Observed(answer.prediction, answer.rows, outputs, wanted))
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """Return the arrays of an .npz file; nothing in it is ever unpickled.
+
+    Raises:
+        LoadFailed: It is no such file, or too large.
+    """
+    import zipfile  # only cards with raw outputs pay for it
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(entry.file_size for entry in archive.infolist())
+        if total > _MOST_ARRAY_BYTES:
+            raise LoadFailed(f"{path}: unpacks to {total} bytes, more than {_MOST_ARRAY_BYTES}")
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise LoadFailed(f"{path}: not an .npz of plain arrays: {error}") from error
+
+
+def _real(model: LoadedModel, rows: list[Mapping[str, Array]]) -> dict[str, Array]:
+    """Return the outputs as real values, rows stacked on axis 0."""
+    specs = model.engine.outputs
+    if not rows:
+        return {}
+    return {
+        spec.name: np.concatenate([dequantize(row[spec.name], spec.quantization) for row in rows])
+        for spec in specs
+    }

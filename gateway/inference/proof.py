@@ -1,0 +1,254 @@
+"""Loading a model for the first time in a throw-away process, whose end hurts nobody.
+
+A damaged model file can end the process that loads it by a signal, eat its
+memory or never return. ``prove`` starts ``gateway.inference.proof_child``, hands
+it the ``LoadSpec`` and waits for one verdict; whatever else happens becomes one
+typed error with the stage in which it happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gateway.errors import (
+    CardMismatch,
+    EngineFailed,
+    GatewayError,
+    LoadFailed,
+    OutOfMemory,
+    PipelineMisfit,
+    WarmupFailed,
+    from_wire,
+)
+from gateway.inference.engines.engine import EngineFacts
+from gateway.inference.loaded import LoadSpec
+from gateway.model import ModelVersion
+from gateway.tensor import Quantization, TensorSpec
+
+DEFAULT_MEMORY_BYTES = 2 << 30
+_MOST_VERDICT_BYTES = 4 << 20
+_MOST_STDERR_BYTES = 64 << 10
+_KILL_WAIT_S = 5.0
+
+# What a child needs of our environment; secrets that configuration takes from
+# variables are none of a model file's business.
+_KEPT_NAMES = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TZ"})
+_KEPT_PREFIXES = ("PYTHON", "OPENBLAS_", "OMP_", "CUDA_", "NVIDIA_", "MALLOC_", "ORT_")
+
+_STAGE_ERRORS: Mapping[str, type[EngineFailed]] = {
+    "start": LoadFailed,
+    "load": LoadFailed,
+    "warm_up": WarmupFailed,
+    "dry_run": WarmupFailed,
+    "golden": WarmupFailed,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was seen of a model that loaded, matched its card and ran.
+
+    Attributes:
+        version: Name, version, digest and engine.
+        facts: What really ran.
+        inputs: Input specs as found in the file.
+        outputs: Output specs as found in the file.
+        max_rows: Rows that one engine run takes; None for any number.
+        stateful: Names of pipelines whose frames must run in order.
+        latency_ms: Median of a warm run of one row.
+        memory_bytes: Anonymous memory that the process held more after loading and running.
+        golden: Golden samples that held, by file.
+    """
+
+    version: ModelVersion
+    facts: EngineFacts
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    max_rows: int | None
+    stateful: tuple[str, ...]
+    latency_ms: float
+    memory_bytes: int
+    golden: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """Return JSON that ``from_json`` reads."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Proof:
+        """Rebuild what ``to_json`` made.
+
+        Raises:
+            ValueError: The text is something else.
+        """
+        try:
+            known = json.loads(text)
+            proof = cls(
+                ModelVersion(**known["version"]),
+                EngineFacts(**known["facts"]),
+                tuple(_tensor(entry) for entry in known["inputs"]),
+                tuple(_tensor(entry) for entry in known["outputs"]),
+                known["max_rows"],
+                tuple(known["stateful"]),
+                float(known["latency_ms"]),
+                int(known["memory_bytes"]),
+                tuple(known["golden"]),
+            )
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"not a proof: {error!r}") from error
+        return proof
+
+
+async def prove(spec: LoadSpec, *, timeout_s: float, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> Proof:
+    """Load, check, warm up and dry-run a model in a process of its own.
+
+    Args:
+        timeout_s: Longest time for everything together.
+        memory_bytes: Most writable private memory that the process may map.
+
+    Raises:
+        LoadFailed: The card or file cannot be read or loaded, or the process died of it.
+        CardMismatch: The file is not what the card says.
+        WarmupFailed: The first runs or a golden sample failed, or the process died of them.
+        PipelineMisfit: A pipeline cannot work on this model.
+        OutOfMemory: ``memory_bytes`` was not enough.
+
+    Cancel-safe: the process is killed and waited for.
+    """
+    request = json.dumps(
+        {"spec": spec.to_json(), "timeout_s": timeout_s, "memory_bytes": memory_bytes}
+    ).encode()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "gateway.inference.proof_child",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=_environment(),
+    )
+    words = bytearray()
+    lines = bytearray()
+    late = False
+    try:
+        await asyncio.wait_for(_converse(process, request, (lines, words)), timeout_s)
+    except asyncio.TimeoutError:
+        late = True
+    finally:
+        await _end(process)
+    return _judge(spec, bytes(lines), _Ending(process.returncode, bytes(words), timeout_s if late else None))
+
+
+async def _converse(
+    process: asyncio.subprocess.Process, request: bytes, heard: tuple[bytearray, bytearray]
+) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with contextlib.suppress(ConnectionError):  # it died before it read: its exit status says why
+        process.stdin.write(request)
+        await process.stdin.drain()
+        process.stdin.close()
+    await asyncio.gather(
+        _collect(process.stdout, heard[0], _MOST_VERDICT_BYTES),
+        _collect(process.stderr, heard[1], _MOST_STDERR_BYTES),
+    )
+    await process.wait()
+
+
+async def _collect(stream: asyncio.StreamReader, into: bytearray, most_bytes: int) -> None:
+    """Read to the end, keeping no more than the first ``most_bytes``."""
+    while chunk := await stream.read(65_536):
+        into += chunk[: most_bytes - len(into)]
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill what still runs, and read the pipes to their ends so that they close."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await asyncio.wait_for(process.communicate(), _KILL_WAIT_S)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How the child ended: exit code, its standard error, and the time limit if that ended it."""
+
+    code: int | None
+    stderr: bytes
+    timeout_s: float | None
+
+    def words(self) -> str:
+        """Return the end in words."""
+        if self.timeout_s is not None:
+            how = f"took longer than {self.timeout_s:g} s"
+        elif self.code is not None and self.code < 0:
+            how = f"was ended by {_signal_name(-self.code)}"
+        else:
+            how = f"ended with code {self.code} and no verdict"
+        last = [line for line in self.stderr.decode(errors="replace").splitlines() if _tells(line)][-1:]
+        return how + (f": {last[0].strip()[:300]}" if last else "")
+
+
+def _judge(spec: LoadSpec, lines: bytes, ending: _Ending) -> Proof:
+    """Return the proof that the child printed, or raise what happened instead."""
+    stage = "start"
+    for line in lines.splitlines():
+        try:
+            said = json.loads(line)
+            if "stage" in said:
+                stage = said["stage"]
+            elif "proof" in said:
+                return Proof.from_json(json.dumps(said["proof"]))
+            elif "error" in said:
+                raise _rebuilt(spec, said["error"])
+        except (ValueError, TypeError, KeyError):
+            break
+    kind = _STAGE_ERRORS.get(stage, LoadFailed)
+    message = f"model {spec.name}: {stage}: the process that tried it {ending.words()}"
+    raise kind(message, model=spec.name, stage=stage)
+
+
+def _rebuilt(spec: LoadSpec, error: Mapping[str, Any]) -> GatewayError:
+    label, message = str(error["label"]), str(error["message"])
+    if label == PipelineMisfit.label:
+        return from_wire(label, message)
+    named = message if spec.name in message else f"model {spec.name}: {message}"
+    for kind in (LoadFailed, CardMismatch, WarmupFailed, OutOfMemory):
+        if kind.label == label:
+            return kind(named, model=spec.name, stage=str(error["stage"]))
+    return from_wire(label, named)
+
+
+def _environment() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT_NAMES or name.startswith(_KEPT_PREFIXES)
+    }
+
+
+def _tensor(entry: Mapping[str, Any]) -> TensorSpec:
+    held = entry["quantization"]
+    quantization = None if held is None else Quantization(held["scale"], held["zero_point"])
+    return TensorSpec(entry["name"], entry["dtype"], tuple(entry["shape"]), quantization)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _tells(line: str) -> bool:
+    """Tell words about a failure from the runtime's chatter."""
+    return bool(line.strip()) and not line.startswith(("INFO:", "WARNING: All log messages"))
