@@ -66,7 +66,9 @@ def _login(settings: Settings, address: Address) -> Iterator[Finding]:
     if not mqtt.username and mqtt.version != "5":
         yield Finding("mqtt.password", "MQTT 3.1.1 takes no password without mqtt.username")
     if not address.tls and not address.is_loopback:
-        what = "the password crosses the network in clear; write mqtts:// in mqtt.url if the broker can TLS"
+        what = (
+            "the password crosses the network in clear; write mqtts:// in mqtt.url if the broker speaks TLS"
+        )
         yield Finding("mqtt.password", what, is_warning=True)
 
 

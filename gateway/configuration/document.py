@@ -112,6 +112,12 @@ def place_of(text: str, index: int) -> Place:
     return Place(line, index - start + 1)
 
 
+def text_from(text: str, place: Place) -> str:
+    """Return the rest of the line at ``place``."""
+    lines = _BREAK.split(text.removeprefix("\ufeff"))
+    return lines[place.line - 1][place.column - 1 :] if place.line <= len(lines) else ""
+
+
 class _Stopped(Exception):
     """The text is not read any further."""
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.configuration.checks import Finding
+from gateway.configuration.secrets import is_reference
 from gateway.configuration.settings import ModelSettings, Settings
 from gateway.model import CARD_FILE
 
@@ -30,16 +31,16 @@ def check_files(settings: Settings) -> Iterator[Finding]:
         yield from _model(f"models.{name}", model)
 
 
-def check_mode(settings: Settings, text: bytes, mode: int) -> Iterator[Finding]:
+def check_mode(settings: Settings, written: str, mode: int) -> Iterator[Finding]:
     """Yield a warning if a password stands in a configuration file that every user may read.
 
     Args:
         settings: What the file says.
-        text: The file's bytes.
+        written: The file's text from the place of the password on.
         mode: Its permissions.
     """
-    password = settings.mqtt.password.value
-    if password and password.encode() in text and mode & stat.S_IROTH:
+    is_literal = not is_reference(written.lstrip("\"'"))
+    if settings.mqtt.password.value and is_literal and mode & stat.S_IROTH:
         what = "stands in a file that every user may read; chmod 640, or write ${credential:NAME}"
         yield Finding("mqtt.password", what, is_warning=True)
 

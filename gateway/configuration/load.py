@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.configuration.checks import Finding, check
-from gateway.configuration.document import MAX_BYTES
+from gateway.configuration.document import MAX_BYTES, text_from
 from gateway.configuration.file_checks import check_files, check_mode
 from gateway.configuration.place import Positions
 from gateway.configuration.reader import in_order, read_leniently
@@ -69,7 +69,8 @@ def inspect(path: str | Path, environment: Mapping[str, str] | None = None) -> L
     source = SecretSource(os.environ if environment is None else environment, base_dir)
     reading = read_leniently(data, file, Settings, secrets=source)
     settings = _absolute(reading.value, base_dir)
-    findings = [*check(settings), *check_files(settings), *check_mode(settings, data, mode)]
+    written = text_from(data.decode(), reading.positions.at("mqtt.password"))
+    findings = [*check(settings), *check_files(settings), *check_mode(settings, written, mode)]
     wrong = _beside(reading.issues, (f for f in findings if not f.is_warning))
     issues = [*reading.issues, *(reading.positions.issue(f.path, f.what) for f in wrong)]
     warnings = [
