@@ -12,12 +12,12 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 
-from gateway.errors import MalformedAnnouncement, OversizeAnnouncement
+from gateway.errors import MalformedAnnouncement, OversizeAnnouncement, TooManySensors
 from gateway.frames.declaration import Declaration
+from gateway.mqtt.message import Message
 from gateway.sensors import document
 from gateway.sensors.dialect import (
     Event,
-    Message,
     PublishAsked,
     SensorAppeared,
     SensorChanged,
@@ -81,7 +81,8 @@ class Announcements:
 
         Raises:
             MalformedAnnouncement: It cannot be read.
-            OversizeAnnouncement: It names more streams than allowed.
+            TooManySensors: It names more streams than allowed.
+            OversizeAnnouncement: It carries more labels than allowed.
             ForbiddenTopic: It names a topic that it must not.
         """
         if not message.topic.startswith(self._root):
@@ -158,7 +159,7 @@ class Announcements:
         if not listed:
             raise MalformedAnnouncement("streams: at least one is needed")
         if len(listed) > self._max_streams:
-            raise OversizeAnnouncement(f"streams: {len(listed)}, at most {self._max_streams} are taken")
+            raise TooManySensors(f"streams: {len(listed)}, at most {self._max_streams} are taken")
         return {name: self._stream(name, value) for name, value in listed.items()}
 
     def _stream(self, name: str, value: object) -> Stream:

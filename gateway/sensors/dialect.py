@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.frames.declaration import Declaration
+from gateway.mqtt.message import Message
 from gateway.sensors.sensor import Sensor
 
 
@@ -38,23 +39,6 @@ class Subscription:
     filter: str
     qos: int = 1
     latest_only: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message for discovery.
-
-    Attributes:
-        topic: Topic it came on.
-        payload: Bytes, owned by whoever holds the message.
-        retained: The broker had kept it: it may be old.
-        content_type: MQTT 5 content type; empty if none.
-    """
-
-    topic: str
-    payload: bytes
-    retained: bool = False
-    content_type: str = ""
 
 
 class Report(enum.Enum):
