@@ -1,0 +1,54 @@
+"""Where to listen, as written in the configuration: HOST:PORT or fd://NUMBER.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_PORT_LIMIT: Final = 65_536
+_FORM: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\s:/\[\]]*)):(?P<port>[0-9]{1,5})")
+_FD: Final = re.compile(r"fd://(?P<fd>[0-9]{1,4})")
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """An address to bind.
+
+    Attributes:
+        host: Name or address; empty for every address of the machine.
+        port: Port; 0 for any free one.
+    """
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A listening socket that somebody else opened and handed over."""
+
+    fd: int
+
+
+def parse_address(text: str) -> HostPort | Descriptor:
+    """Read an address.
+
+    Raises:
+        ValueError: It is neither form; the message says what is expected.
+    """
+    handed_over = _FD.fullmatch(text)
+    if handed_over is not None:
+        return Descriptor(int(handed_over["fd"]))
+    match = _FORM.fullmatch(text)
+    if match is None or int(match["port"]) >= _PORT_LIMIT:
+        raise ValueError(f"{text!r} is no address: write HOST:PORT, [IPV6]:PORT or fd://NUMBER")
+    return HostPort(match["v6"] or match["host"] or "", int(match["port"]))
+
+
+def format_address(host: str, port: int) -> str:
+    """Write an address as ``parse_address`` reads it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

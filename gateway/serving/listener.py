@@ -1,0 +1,100 @@
+"""Listens for HTTP clients of one application and lets them go again.
+
+An asynchronous context manager: bound on entry, everything closed on exit. It
+has no loop of its own: while nobody asks, nothing wakes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from types import TracebackType
+
+from gateway.serving.address import Descriptor, format_address, parse_address
+from gateway.serving.asgi import Application
+from gateway.serving.connection import Connection, HttpLimits
+
+
+class Listener:
+    """Serves ``app`` on ``listen`` between entry and exit."""
+
+    def __init__(self, app: Application, listen: str, limits: HttpLimits | None = None) -> None:
+        """Prepare.
+
+        Args:
+            app: Answers the requests.
+            listen: HOST:PORT, [IPV6]:PORT or fd://NUMBER; port 0 takes any free one.
+            limits: What one client may cost.
+
+        Raises:
+            ValueError: ``listen`` is no address.
+        """
+        self._app = app
+        self._address = parse_address(listen)
+        self._limits = limits or HttpLimits()
+        self._server: asyncio.Server | None = None
+        self._connections: set[Connection] = set()
+        self._closing = False
+
+    @property
+    def address(self) -> str:
+        """The bound address, with the real port."""
+        assert self._server is not None, "not entered"
+        name = self._server.sockets[0].getsockname()
+        return name if isinstance(name, str) else format_address(*name[:2])
+
+    @property
+    def closing(self) -> bool:
+        """Whether no further request is served."""
+        return self._closing
+
+    async def __aenter__(self) -> Listener:
+        """Bind and begin to listen.
+
+        Raises:
+            OSError: The address cannot be bound.
+        """
+        loop = asyncio.get_running_loop()
+        if isinstance(self._address, Descriptor):
+            sock = socket.socket(fileno=self._address.fd)
+            sock.setblocking(False)
+            self._server = await loop.create_server(self._connection, sock=sock)
+        else:
+            host, port = self._address.host or None, self._address.port
+            self._server = await loop.create_server(self._connection, host, port, reuse_address=True)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop listening, let responses under way finish within the grace time, cut the rest."""
+        server, self._closing = self._server, True
+        if server is None:
+            return
+        server.close()
+        for connection in tuple(self._connections):
+            connection.close()
+        tasks = [connection.task for connection in self._connections if connection.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._limits.grace_s)
+        for connection in tuple(self._connections):
+            connection.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
+
+    def opened(self, connection: Connection) -> bool:
+        """Take a connection in; False if there are too many."""
+        if len(self._connections) >= self._limits.connections or self._closing:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self._connections.discard(connection)
+
+    def _connection(self) -> Connection:
+        return Connection(self._app, self._limits, self)

@@ -1,0 +1,40 @@
+"""Any text is an address or one clear refusal."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.serving.address import Descriptor, HostPort, format_address, parse_address
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:8080", HostPort("127.0.0.1", 8080)),
+        ("localhost:0", HostPort("localhost", 0)),
+        (":9000", HostPort("", 9000)),
+        ("[::1]:65535", HostPort("::1", 65535)),
+        ("fd://3", Descriptor(3)),
+    ],
+)
+def test_the_documented_forms_are_read(text: str, address: HostPort | Descriptor) -> None:
+    assert parse_address(text) == address
+
+
+@given(text=st.text(max_size=30) | st.from_regex(r"\[?[a-f0-9:.]*\]?:[0-9]*"))
+@example("127.0.0.1:65536")
+@example("127.0.0.1")
+@example("fd://")
+@example("::1:80")
+@example("host:\u0663")
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        address = parse_address(text)
+    except ValueError as error:
+        assert "HOST:PORT" in str(error)
+        return
+    if isinstance(address, HostPort):
+        assert 0 <= address.port <= 65_535
+        assert parse_address(format_address(address.host, address.port)) == address
