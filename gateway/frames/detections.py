@@ -1,0 +1,66 @@
+"""Found objects as a prediction: boxes and keypoints back in the source picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gateway.errors import RunFailed
+from gateway.frames.nms import Candidates
+from gateway.frames.prepared import JsonValue
+from gateway.frames.sight import SIGHT, Sight
+from gateway.frames.specs import ImageSpec
+from gateway.frames.steps import Answers, Prediction, Site
+
+
+def picture_size(site: Site) -> tuple[int, int]:
+    """Return width and height of the model's picture.
+
+    Raises:
+        PipelineMisfit: The pipeline takes no pictures.
+    """
+    spec = site.before
+    if not isinstance(spec, ImageSpec) or spec.width is None or spec.height is None:
+        raise site.misfit(f"finds objects in pictures, but the pipeline takes {spec}")
+    return spec.width, spec.height
+
+
+def detection(found: Candidates, answers: Answers, labels: Sequence[str]) -> Prediction:
+    """Return the prediction that says what was found, in the order given.
+
+    Boxes are clipped to the picture; those that lie outside it (in the bars of
+    a letterbox, say) are left out.
+
+    Raises:
+        RunFailed: A box is not finite, or a class has no label.
+    """
+    sight = answers.notes[SIGHT]
+    assert isinstance(sight, Sight)
+    if not (
+        np.isfinite(found.boxes).all() and np.isfinite(found.points).all() and np.isfinite(found.scores).all()
+    ):
+        raise RunFailed("the model's boxes hold NaN or infinite values")
+    if len(found.classes) and not 0 <= found.classes.min() <= found.classes.max() < len(labels):
+        raise RunFailed(f"the model found a class beyond its {len(labels)} classes")
+    size = np.array((sight.width, sight.height), np.float64)
+    boxes = sight.boxes(found.boxes)
+    fractions = boxes / np.tile(size, 2)
+    points = sight.points(found.points) / size
+    objects: list[JsonValue] = []
+    for index in range(len(boxes)):
+        left, top, right, bottom = boxes[index].tolist()
+        if left >= right or top >= bottom:
+            continue
+        number = int(found.classes[index])
+        objects.append(
+            {
+                "class": number,
+                "label": labels[number],
+                "score": round(float(found.scores[index]), 4),
+                "box": [round(value, 5) for value in fractions[index].tolist()],
+                "box_px": [round(left), round(top), round(right), round(bottom)],
+                "keypoints": [[round(x, 5), round(y, 5)] for x, y in points[index].tolist()],
+            }
+        )
+    return {"kind": "detection", "objects": objects, "image": {"width": sight.width, "height": sight.height}}
