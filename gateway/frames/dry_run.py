@@ -69,7 +69,8 @@ def _step(path: str, function: Any, *arguments: Any) -> Any:
         raise PipelineMisfit(path, f"failed with {type(error).__name__}: {error}") from error
 
 
-def _made_up(pipeline: Pipeline) -> Value:
+def made_up_value(pipeline: Pipeline) -> Value:
+    """Return a decoded payload that the pipeline takes and that fills one window at least."""
     specs = [bound.fitted.spec for bound in pipeline.steps]
     if pipeline.kind is ImageSpec:
         levels = np.arange(_SOURCE_WIDTH * _SOURCE_HEIGHT * 3, dtype=np.uint32) % 256
