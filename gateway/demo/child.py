@@ -77,7 +77,7 @@ class Child:
         assert self._process.stdin is not None
         self._process.stdin.close()
 
-    def complain(self) -> Unavailable:
+    def complaint(self) -> Unavailable:
         """Return the error that says how it ended, with its last words."""
         code = self._process.returncode
         words = self.log.read_bytes()[-_LAST_WORDS_BYTES:].decode("utf-8", "replace").strip()

@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 
 from gateway.configuration.settings import MqttSettings
+from gateway.demo.clock import happens
 from gateway.demo.sensors import LOST, ONLINE, STOPPED, SimulatedSensor, all_sensors
 from gateway.errors import GatewayError
 from gateway.mqtt.connection import Connection
@@ -77,7 +78,7 @@ class Player:
         started_s = time.monotonic()
         for number in range(sys.maxsize):
             pause_s = started_s + number / self.sensor.rate_hz - time.monotonic()
-            if await _happens(stop, max(pause_s, 0.0)):
+            if await happens(stop, max(pause_s, 0.0)):
                 return
             if self._connection.connected:
                 payload = self.sensor.payload(number)
@@ -99,18 +100,6 @@ class Player:
         self._connection.publish(self._state_topic, ONLINE.encode(), qos=1, retain=True)
 
 
-async def _happens(event: asyncio.Event, limit_s: float) -> bool:
-    """Return whether ``event`` is set within ``limit_s``."""
-    if limit_s <= 0:
-        await asyncio.sleep(0)
-        return event.is_set()
-    try:
-        await asyncio.wait_for(event.wait(), limit_s)
-    except asyncio.TimeoutError:
-        return False
-    return True
-
-
 def _set_all(*events: asyncio.Event) -> None:
     for event in events:
         event.set()
@@ -127,7 +116,7 @@ async def _watch_input(stop_frames: asyncio.Event) -> None:
 
 async def _report(players: Sequence[Player], stop_frames: asyncio.Event) -> None:
     while True:
-        last = await _happens(stop_frames, REPORT_S)
+        last = await happens(stop_frames, REPORT_S)
         counts = {player.sensor.id: player.sent for player in players}
         print(json.dumps({"sent": counts, "last": last}), flush=True)  # noqa: T201 - read by the demo
         if last:

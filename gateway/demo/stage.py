@@ -1,0 +1,140 @@
+"""Starts the demo's processes in order, and knows whether they still run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.demo.child import Child
+from gateway.demo.clock import happens
+from gateway.demo.http import fetch
+from gateway.demo.status import Status, read_status
+from gateway.errors import DeadlineExceeded, Malformed, Unavailable
+
+HOST = "127.0.0.1"
+PREFIX = "gw"
+BROKER_LIMIT_S = 30.0
+READY_LIMIT_S = 120.0
+_POLL_S = 0.05
+
+
+@dataclass(slots=True)
+class Stage:
+    """What runs. Mutable.
+
+    Attributes:
+        stack: Ends what was started, last first.
+        folder: Where logs go.
+        port: The gateway's HTTP port.
+        children: Processes in the order of their start.
+        sent: Frames that each sensor sent so far, by its id.
+        silent: Set once the sensors have sent their last frame.
+    """
+
+    stack: AsyncExitStack
+    folder: Path
+    port: int = 0
+    children: list[Child] = field(default_factory=list)
+    sent: dict[str, int] = field(default_factory=dict)
+    silent: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start_broker(self) -> str:
+        """Start a broker for the demo alone; return its address.
+
+        Raises:
+            Unavailable: It did not start.
+            DeadlineExceeded: It did not start in time.
+        """
+        broker = await self._start("broker", ("-m", "gateway.demo.broker"), listen=True)
+        try:
+            line = await asyncio.wait_for(broker.line(), BROKER_LIMIT_S)
+        except asyncio.TimeoutError:
+            raise DeadlineExceeded(f"the broker did not start within {BROKER_LIMIT_S:g} s") from None
+        if not line.startswith(b"mqtt://"):
+            await broker.stop()
+            raise broker.complaint()
+        return line.decode().strip()
+
+    async def start_gateway(self, url: str, config: Path) -> None:
+        """Start the gateway on a free port; it is not ready yet."""
+        self.port = free_port()
+        overrides = {"mqtt.url": url, "http.listen": f"{HOST}:{self.port}", "gateway.id": "demo"}
+        settings = [word for key, value in overrides.items() for word in ("--set", f"{key}={value}")]
+        await self._start("gateway", ("-m", "gateway", "run", "-c", str(config), *settings))
+
+    async def until_ready(self, stop: asyncio.Event) -> bool:
+        """Wait until the gateway is ready; False if ``stop`` came first.
+
+        Raises:
+            Unavailable: A child ended.
+            DeadlineExceeded: It did not become ready in time.
+        """
+        deadline_s = time.monotonic() + READY_LIMIT_S
+        while not await happens(stop, _POLL_S):
+            self.check()
+            try:
+                code, body = await fetch(HOST, self.port, "/readyz")
+            except (Unavailable, Malformed):
+                code, body = 0, b""
+            if code == 200:
+                return True
+            if time.monotonic() > deadline_s:
+                words = body[:500].decode("utf-8", "replace")
+                raise DeadlineExceeded(f"the gateway was not ready within {READY_LIMIT_S:g} s: {words}")
+        return False
+
+    async def start_sensors(self, url: str) -> Child:
+        """Start the sensors, and count what they send from now on."""
+        command = ("-m", "gateway.demo.simulator", url, PREFIX)
+        sensors = await self._start("sensors", command, listen=True)
+        counting = asyncio.get_running_loop().create_task(self._count(sensors), name="demo.count")
+        self.stack.callback(counting.cancel)
+        return sensors
+
+    async def status(self) -> Status:
+        """Ask the gateway.
+
+        Raises:
+            Unavailable: It does not answer.
+            Malformed: It answers what is no status.
+        """
+        code, body = await fetch(HOST, self.port, "/status")
+        if code != 200:
+            raise Unavailable(f"/status answers {code}: {body[:200].decode('utf-8', 'replace')}")
+        return read_status(body)
+
+    def check(self) -> None:
+        """Do nothing while all children run.
+
+        Raises:
+            Unavailable: One has ended; its last words are in the message.
+        """
+        for child in self.children:
+            if child.ended:
+                raise child.complaint()
+
+    async def _start(self, name: str, command: tuple[str, ...], *, listen: bool = False) -> Child:
+        child = await Child.start(name, command, self.folder, listen=listen)
+        self.stack.push_async_callback(child.stop)
+        self.children.append(child)
+        return child
+
+    async def _count(self, sensors: Child) -> None:
+        while line := await sensors.line():
+            told = json.loads(line)
+            self.sent.update(told["sent"])
+            if told["last"]:
+                self.silent.set()
+                return
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
