@@ -1,4 +1,4 @@
-"""Addresses as written in the configuration: the broker's URL, and where to listen."""
+"""The broker's address as written in the configuration."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class BadAddress(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to connect to or listen on.
+    """Where to connect to.
 
     Attributes:
         host: Name or IP address, without brackets.
-        port: TCP port, 0 for any free one (listening only).
+        port: TCP port.
         tls: Whether the connection is encrypted.
     """
 
@@ -38,10 +38,6 @@ class Address:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host.lower() == "localhost"
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
 
 
 def broker_address(url: str) -> Address:
@@ -66,23 +62,6 @@ def broker_address(url: str) -> Address:
     if port == 0:
         raise BadAddress("port 0 cannot be connected to")
     return Address(host, port if port is not None else _PORTS[parts.scheme], parts.scheme == "mqtts")
-
-
-def listen_address(text: str) -> Address:
-    """Read ``HOST:PORT`` or ``[IPV6]:PORT``; port 0 takes any free one.
-
-    Raises:
-        BadAddress: It is written otherwise.
-    """
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]{2,64})\]|([^\[\]:]{1,253})):([0-9]{1,5})", text)
-    if match is None:
-        raise BadAddress("write HOST:PORT, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:8080")
-    host, port = match.group(1) or match.group(2), int(match.group(3))
-    if not _is_host(host):
-        raise BadAddress("needs a host name or IP address before the port")
-    if port > 65_535:
-        raise BadAddress("a port is at most 65535")
-    return Address(host, port)
 
 
 def _is_host(host: str) -> bool:

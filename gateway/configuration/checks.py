@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
-from gateway.configuration.address import Address, BadAddress, broker_address, listen_address
+from gateway.configuration.address import Address, BadAddress, broker_address
 from gateway.configuration.reader import nearest
 from gateway.configuration.settings import PipelineSettings, Settings, StreamSettings
 from gateway.configuration.template import BadTemplate, check_template, template_filter
 from gateway.errors import ForbiddenTopic, WrongDtype
 from gateway.mqtt.topic import check_sensor_topic, is_valid_filter, is_valid_topic, matches
+from gateway.serving.address import parse_address
 from gateway.tensor import dtype_named
 
 
@@ -74,8 +75,8 @@ def _login(settings: Settings, address: Address) -> Iterator[Finding]:
 
 def _http(settings: Settings) -> Iterator[Finding]:
     try:
-        listen_address(settings.http.listen)
-    except BadAddress as error:
+        parse_address(settings.http.listen)
+    except ValueError as error:
         yield Finding("http.listen", str(error))
 
 
