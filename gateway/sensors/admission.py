@@ -13,8 +13,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.configuration.settings import AdmissionRule
+from gateway.errors import ForbiddenTopic
 from gateway.mqtt.topic import matches
 from gateway.sensors.sensor import LEARNED, Sensor, Stream
+from gateway.sensors.topic_policy import TopicPolicy
 
 Fits = Callable[[Stream, str], bool]
 """Tells whether a pipeline, by name, can take what a stream is declared to send."""
@@ -58,11 +60,18 @@ class AdmissionRules:
         rules: In order.
         pipelines: Names of the configured pipelines.
         fits: Which of them can take which stream; all when None.
+        policy: Topics that are never bound, whatever a rule says; checked here
+            anew because a reload may have moved the gateway's own topics.
     """
 
     def __init__(
-        self, rules: Sequence[AdmissionRule], pipelines: Collection[str], fits: Fits | None = None
+        self,
+        rules: Sequence[AdmissionRule],
+        pipelines: Collection[str],
+        fits: Fits | None = None,
+        policy: TopicPolicy | None = None,
     ) -> None:
+        self._policy = policy
         self._pipelines = frozenset(pipelines)
         self._fits = fits
         self._rules = tuple(
@@ -85,7 +94,9 @@ class AdmissionRules:
         denied: list[str] = []
         for stream in sensor.streams.values():
             rule = next((rule for rule in asked if _matches_stream(rule.rule, stream)), None)
-            if rule is None:
+            if self._is_forbidden(stream):
+                denied.append(f"topic {stream.topic[:80]!r} is one of the gateway's own")
+            elif rule is None:
                 pending.append("no admission rule matches")
             elif rule.rule.action == "deny":
                 denied.append(f"denied by admission rule {rule.number}")
@@ -123,6 +134,15 @@ class AdmissionRules:
             return known, ""
         fitting = tuple(name for name in known if self._takes(stream, name))
         return fitting, "" if fitting else f"no pipeline of admission rule {rule.number} takes its payloads"
+
+    def _is_forbidden(self, stream: Stream) -> bool:
+        if self._policy is None or not stream.topic:
+            return False
+        try:
+            self._policy.check_stream(stream.topic)
+        except ForbiddenTopic:
+            return True
+        return False
 
     def _takes(self, stream: Stream, pipeline: str) -> bool:
         return self._fits is None or self._fits(stream, pipeline)

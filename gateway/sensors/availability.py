@@ -19,12 +19,12 @@ class Watching:
     """What changed in the topics to be watched.
 
     Attributes:
-        watch: Topics now wanted, with the QoS asked for.
+        watch: Topics now wanted.
         unwatch: Topics no longer wanted.
         report: What is known of the sensor already; None if nothing.
     """
 
-    watch: tuple[tuple[str, int], ...] = ()
+    watch: tuple[str, ...] = ()
     unwatch: tuple[str, ...] = ()
     report: Report | None = None
 
@@ -65,8 +65,8 @@ class StateMessages:
         if known is not None and known.availability == availability:
             return Watching()
         before = {source.topic for source in known.availability.sources} if known is not None else set()
-        after = {source.topic: source.qos for source in availability.sources}
-        watch = tuple((topic, qos) for topic, qos in after.items() if topic not in self._topics)
+        after = dict.fromkeys(source.topic for source in availability.sources)
+        watch = tuple(topic for topic in after if topic not in self._topics)
         for topic in after:
             self._topics.setdefault(topic, {})[sensor_id] = None
         unwatch = self._leave(sensor_id, before - after.keys())

@@ -30,17 +30,16 @@ class Identity:
     epoch: int
 
 
-def topic_policy(settings: Settings, identity: Identity) -> TopicPolicy:
-    """Return which topics sensors may name under this configuration."""
-    results = [
+def result_topics(settings: Settings) -> tuple[ResultTopic, ...]:
+    """Return where this configuration publishes results."""
+    return tuple(
         ResultTopic(pipeline.publish.topic, name, pipeline.model)
         for name, pipeline in settings.pipelines.items()
-    ]
-    return TopicPolicy(settings.mqtt.topic_prefix, identity.id, results)
+    )
 
 
-def dialects(settings: Settings, identity: Identity, policy: TopicPolicy) -> tuple[Dialect, ...]:
-    """Return the dialects that are switched on."""
+def make_dialects(settings: Settings, identity: Identity, policy: TopicPolicy) -> tuple[Dialect, ...]:
+    """Return the dialects that are switched on, the most trusted first."""
     asked = settings.sensors.discovery
     made: list[Dialect] = []
     if asked.announce:

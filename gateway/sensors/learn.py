@@ -70,7 +70,7 @@ class Learner:
 
     def filters(self) -> tuple[Subscription, ...]:
         """Return the allowed filters."""
-        return tuple(Subscription(filter, qos=0) for filter in self._settings.filters)
+        return tuple(Subscription(wanted, qos=0) for wanted in self._settings.filters)
 
     def receive(self, message: Message, now_s: float) -> tuple[Event, ...]:
         """Overhear one message; retained ones tell of a topic as well as live ones.

@@ -132,7 +132,7 @@ class Registry:
         if known.claims.get(sensor.dialect) == sensor:
             return ()
         claims, notes = self._merged(known, sensor)
-        return (*notes, *self._settle(sensor.id, claims, announced=True))
+        return (*notes, *self._settle(sensor.id, claims, announced=sensor.dialect != DECLARED))
 
     def withdraw(self, sensor_id: str, dialect: str, reason: str) -> tuple[Change, ...]:
         """Take one claim back; the sensor goes with its last."""
@@ -190,7 +190,8 @@ class Registry:
             if not admitted or not self._waiting:
                 raise TooManySensors(f"{sensor.id}: {len(self._entries)} sensors are kept and no more")
             changes = self.drop(next(iter(self._waiting)), "an admitted sensor took its place")
-        return (*changes, *self._settle(sensor.id, {sensor.dialect: sensor}, announced=True))
+        announced = sensor.dialect != DECLARED
+        return (*changes, *self._settle(sensor.id, {sensor.dialect: sensor}, announced=announced))
 
     def _merged(self, known: Entry, sensor: Sensor) -> tuple[dict[str, Sensor], list[Change]]:
         """Return the claims with ``sensor``'s among them, and what is to be told of it."""

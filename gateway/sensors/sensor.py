@@ -73,7 +73,6 @@ class StateSource:
         offline: Texts that mean absent.
         sleeping: Texts that mean silent on purpose.
         template: Expression that gives the text; None takes the payload.
-        qos: QoS of the subscription.
     """
 
     topic: str
@@ -81,7 +80,6 @@ class StateSource:
     offline: tuple[str, ...]
     sleeping: tuple[str, ...] = ()
     template: Template | None = None
-    qos: int = 1
 
 
 class AvailabilityMode(enum.Enum):

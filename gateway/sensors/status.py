@@ -1,9 +1,12 @@
-"""What people are shown of the sensors: one plain record each, for the status page and ``gateway sensors``."""
+"""What people are shown of the sensors: one plain record each, for status pages and commands."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from gateway.sensors.presence import Presence
+from gateway.sensors.registry import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +70,31 @@ class SensorsStatus:
 
     sensors: tuple[SensorStatus, ...]
     refused: Mapping[str, int]
+
+
+def sensor_status(entry: Entry, presence: Presence, last_seen_s: float | None) -> SensorStatus:
+    """Return what people are shown of one sensor."""
+    sensor = entry.sensor
+    streams = tuple(
+        StreamStatus(
+            stream.name,
+            stream.topic,
+            stream.declaration.media,
+            entry.bound[stream.name].pipelines if stream.name in entry.bound else (),
+        )
+        for stream in sensor.streams.values()
+    )
+    return SensorStatus(
+        id=sensor.id,
+        name=sensor.name,
+        kind=sensor.kind,
+        dialect=sensor.dialect,
+        presence=presence.value,
+        admission=entry.verdict.admission.value,
+        reason=entry.verdict.reason,
+        streams=streams,
+        labels=sensor.labels,
+        alias_of=entry.alias_of,
+        notes=sensor.notes,
+        last_seen_s=last_seen_s,
+    )

@@ -41,11 +41,17 @@ class TopicPolicy:
     """
 
     def __init__(self, prefix: str, gateway_id: str, results: Iterable[ResultTopic] = ()) -> None:
-        own = re.escape(f"{prefix}/{gateway_id}")
-        patterns = [rf"{own}(?:/.*)?", re.escape(f"{prefix}/hello")]
-        patterns += sorted({_result_pattern(result, prefix, gateway_id) for result in results})
-        self._own = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.DOTALL)
+        self._prefix = prefix
+        self._gateway_id = gateway_id
         self._announcements = f"{prefix}/announce/"
+        self.reconfigure(results)
+
+    def reconfigure(self, results: Iterable[ResultTopic]) -> None:
+        """Guard these result topics instead of those before."""
+        own = re.escape(f"{self._prefix}/{self._gateway_id}")
+        patterns = [rf"{own}(?:/.*)?", re.escape(f"{self._prefix}/hello")]
+        patterns += sorted({_result_pattern(result, self._prefix, self._gateway_id) for result in results})
+        self._own = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.DOTALL)
 
     def check_state(self, topic: str) -> str:
         """Return ``topic`` if a sensor may be watched on it.
