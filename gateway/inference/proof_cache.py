@@ -167,7 +167,8 @@ async def prove_once(
     if proof := await asyncio.to_thread(cache.find, key):
         return proof, False
     proof = await prove(spec, timeout_s=timeout_s, memory_bytes=memory_bytes)
-    await asyncio.to_thread(cache.keep, key, proof)
+    if await asyncio.to_thread(cache.key, spec) == key:  # else the files changed meanwhile
+        await asyncio.to_thread(cache.keep, key, proof)
     return proof, True
 
 
