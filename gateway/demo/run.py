@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from gateway.demo.clock import happens
 from gateway.demo.options import DemoOptions
 from gateway.demo.screen import Screen
-from gateway.demo.stage import HOST, Stage
+from gateway.demo.stage import HOST, BrokerInUse, Stage
 from gateway.demo.status import Status
 from gateway.demo.summary import summary
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
@@ -54,14 +54,14 @@ async def run(options: DemoOptions) -> int:
 
 async def _play(options: DemoOptions, stage: Stage, stop: asyncio.Event) -> dict[str, Any] | None:
     """Return the verdict; None if the user ended the demo before it began."""
-    url = options.broker or await stage.start_broker()
+    broker = BrokerInUse(options.broker) if options.broker else await stage.start_broker()
     where = _shown(options.broker) if options.broker else "embedded"
-    await stage.start_gateway(url, options.config)
+    await stage.start_gateway(broker, options.config)
     _say(f"starting: broker {where}, logs in {stage.folder}")
     if not await stage.until_ready(stop):
         return None
     began_s = time.monotonic()
-    sensors = await stage.start_sensors(url)
+    sensors = await stage.start_sensors(broker)
     headline = f"gateway demo   broker {where}   http://{HOST}:{stage.port}/status   logs in {stage.folder}"
     await _watch(options, stage, stop, headline)
     ran_s = time.monotonic() - began_s

@@ -1,4 +1,4 @@
-"""Plays the three sensors over MQTT in one process: ``python -m gateway.demo.simulator URL PREFIX``.
+"""Plays the three sensors over MQTT in one process: ``python -m gateway.demo.simulator URL VERSION PREFIX``.
 
 Each sensor has a connection, a will and a pace of its own. Several times a
 second the numbers of frames sent so far go to standard output, one JSON object
@@ -123,13 +123,15 @@ async def _report(players: Sequence[Player], stop_frames: asyncio.Event) -> None
             return
 
 
-async def simulate(url: str, prefix: str) -> None:
+async def simulate(settings: MqttSettings) -> None:
     """Play all sensors until SIGTERM.
+
+    Args:
+        settings: Broker and first topic level.
 
     Raises:
         GatewayError: The broker's address is wrong, or nobody is there.
     """
-    settings = MqttSettings(url=url, topic_prefix=prefix, reconnect_min_s=0.1, reconnect_max_s=2.0)
     players = [Player(sensor, settings, int(time.time())) for sensor in all_sensors()]
     stop_frames, stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -149,10 +151,14 @@ def main(arguments: Sequence[str]) -> int:
     """Run until SIGTERM; return the exit code.
 
     Args:
-        arguments: The broker's address, and the first topic level.
+        arguments: The broker's address, the protocol version, and the first topic level.
     """
+    url, version, prefix = arguments
+    settings = MqttSettings(
+        url=url, version=version, topic_prefix=prefix, reconnect_min_s=0.1, reconnect_max_s=2.0
+    )
     try:
-        asyncio.run(simulate(arguments[0], arguments[1]))
+        asyncio.run(simulate(settings))
     except GatewayError as error:
         print(error.message, file=sys.stderr)  # noqa: T201 - kept by the demo
         return 1

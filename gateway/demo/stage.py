@@ -23,6 +23,19 @@ READY_LIMIT_S = 120.0
 _POLL_S = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class BrokerInUse:
+    """A broker.
+
+    Attributes:
+        url: Its address.
+        version: Value for ``mqtt.version``.
+    """
+
+    url: str
+    version: str = "auto"
+
+
 @dataclass(slots=True)
 class Stage:
     """What runs. Mutable.
@@ -43,8 +56,8 @@ class Stage:
     sent: dict[str, int] = field(default_factory=dict)
     silent: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def start_broker(self) -> str:
-        """Start a broker for the demo alone; return its address.
+    async def start_broker(self) -> BrokerInUse:
+        """Start a broker for the demo alone.
 
         Raises:
             Unavailable: It did not start.
@@ -58,12 +71,19 @@ class Stage:
         if not line.startswith(b"mqtt://"):
             await broker.stop()
             raise broker.complaint()
-        return line.decode().strip()
+        url, version = line.decode().split()
+        return BrokerInUse(url, version)
 
-    async def start_gateway(self, url: str, config: Path) -> None:
+    async def start_gateway(self, broker: BrokerInUse, config: Path) -> None:
         """Start the gateway on a free port; it is not ready yet."""
         self.port = free_port()
-        overrides = {"mqtt.url": url, "http.listen": f"{HOST}:{self.port}", "gateway.id": "demo"}
+        overrides = {
+            "gateway.id": "demo",
+            "http.listen": f"{HOST}:{self.port}",
+            "mqtt.topic_prefix": PREFIX,
+            "mqtt.url": broker.url,
+            "mqtt.version": broker.version,
+        }
         settings = [word for key, value in overrides.items() for word in ("--set", f"{key}={value}")]
         await self._start("gateway", ("-m", "gateway", "run", "-c", str(config), *settings))
 
@@ -88,9 +108,9 @@ class Stage:
                 raise DeadlineExceeded(f"the gateway was not ready within {READY_LIMIT_S:g} s: {words}")
         return False
 
-    async def start_sensors(self, url: str) -> Child:
+    async def start_sensors(self, broker: BrokerInUse) -> Child:
         """Start the sensors, and count what they send from now on."""
-        command = ("-m", "gateway.demo.simulator", url, PREFIX)
+        command = ("-m", "gateway.demo.simulator", broker.url, broker.version, PREFIX)
         sensors = await self._start("sensors", command, listen=True)
         counting = asyncio.get_running_loop().create_task(self._count(sensors), name="demo.count")
         self.stack.callback(counting.cancel)
