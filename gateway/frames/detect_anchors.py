@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gateway.configuration.option import option
 from gateway.frames.anchors import AnchorScales, sized_anchors, unit_anchors
 from gateway.frames.detections import detection, picture_size
-from gateway.frames.nms import Candidates, Suppression, suppress
+from gateway.frames.nms import NONE, Candidates, Suppression, suppress
 from gateway.frames.outputs import Output, named_output, sigmoid
 from gateway.frames.steps import Answers, Finisher, Prediction, Site
 
@@ -74,9 +74,11 @@ class DetectAnchors:
         def finish(answers: Answers) -> Prediction:
             row = answers.outputs[-1]
             codes = scores.codes(row)[:, int(self.background) :]
-            scores.real(codes.max(keepdims=True))  # one NaN anywhere is the greatest
-            best = codes.max(axis=1)
+            best = codes[:, 0] if classes == 1 else codes.max(axis=1)
+            scores.real(best.max())  # one NaN anywhere is the greatest
             places = np.flatnonzero(best >= floor)
+            if not len(places):
+                return detection(NONE, answers, labels)
             certainty = sigmoid(scores.real(best[places])).astype(np.float64)
             raw = boxes.real(boxes.codes(row)[places]).astype(np.float64)
             found = self._decoded(raw, anchors[places], scale, size)

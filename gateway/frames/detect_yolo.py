@@ -11,7 +11,7 @@ from gateway.configuration.option import option
 from gateway.errors import RunFailed
 from gateway.frames.classify import labels_for
 from gateway.frames.detections import detection, picture_size
-from gateway.frames.nms import Candidates, Suppression, suppress
+from gateway.frames.nms import NONE, Candidates, Suppression, suppress
 from gateway.frames.outputs import Output, only_output
 from gateway.frames.steps import Answers, Finisher, Prediction, Site
 
@@ -52,6 +52,8 @@ class DetectYolo:
             if best.dtype.kind == "f" and not np.isfinite(best).all():
                 raise RunFailed(f"output {output.spec.name} holds NaN or infinite values")
             places = np.flatnonzero(best >= floor)
+            if not len(places):
+                return detection(NONE, answers, labels)
             scores = np.clip(output.real(best[places]).astype(np.float64), 0, 1)
             told = output.real(codes[:4, places]).astype(np.float64).T * unit
             half = told[:, 2:] / 2

@@ -37,11 +37,17 @@ def detection(found: Candidates, answers: Answers, labels: Sequence[str]) -> Pre
     """
     sight = answers.notes[SIGHT]
     assert isinstance(sight, Sight)
+    size: Prediction = {"width": sight.width, "height": sight.height}
+    objects = _objects(found, sight, labels) if len(found.scores) else []
+    return {"kind": "detection", "objects": objects, "image": size}
+
+
+def _objects(found: Candidates, sight: Sight, labels: Sequence[str]) -> list[JsonValue]:
     if not (
         np.isfinite(found.boxes).all() and np.isfinite(found.points).all() and np.isfinite(found.scores).all()
     ):
         raise RunFailed("the model's boxes hold NaN or infinite values")
-    if len(found.classes) and not 0 <= found.classes.min() <= found.classes.max() < len(labels):
+    if not 0 <= found.classes.min() <= found.classes.max() < len(labels):
         raise RunFailed(f"the model found a class beyond its {len(labels)} classes")
     size = np.array((sight.width, sight.height), np.float64)
     boxes = sight.boxes(found.boxes)
@@ -63,4 +69,4 @@ def detection(found: Candidates, answers: Answers, labels: Sequence[str]) -> Pre
                 "keypoints": [[round(x, 5), round(y, 5)] for x, y in points[index].tolist()],
             }
         )
-    return {"kind": "detection", "objects": objects, "image": {"width": sight.width, "height": sight.height}}
+    return objects

@@ -36,6 +36,9 @@ class Candidates:
         return Candidates(self.boxes[places], self.scores[places], self.classes[places], self.points[places])
 
 
+NONE = Candidates(np.empty((0, 4)), np.empty(0), np.empty(0, np.intp), np.empty((0, 0, 2)))
+
+
 @dataclass(frozen=True, slots=True)
 class Suppression:
     """How boxes become objects.

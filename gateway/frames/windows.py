@@ -74,8 +74,8 @@ class Windows:
         if self.carry:
             state.arrays[_REST] = items[used:].copy()  # the payload's memory is gone when this is read
             state.facts[_POSITION] = position + used
-        if count == 1:
-            return items[np.newaxis, :width], starts
+        if count <= 1:
+            return items[np.newaxis, :width][:count], starts
         views = np.lib.stride_tricks.sliding_window_view(items, width, axis=0)[:: self.hop][:count]
         return (np.moveaxis(views, -1, 1) if items.ndim == 2 else views), starts
 
