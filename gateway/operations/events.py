@@ -81,9 +81,86 @@ EVENTS: Final[Mapping[str, EventKind]] = {
         _ERROR, "The file is wrong; what ran before goes on unchanged.", ("file", "issues")
     ),
     "config_reloaded": EventKind(
-        _INFO, "The changes of the file are in force.", ("file", "added", "removed", "changed")
+        _INFO, "The changes of the file are in force.", ("file", "added", "removed", "changed", "restart_for")
+    ),
+    # Models and workers.
+    "worker_lost": EventKind(
+        _WARNING,
+        "A worker died or was ended; it is replaced, and its requests were answered with an error or retried.",
+        ("model", "worker_pid", "reason", "requests"),
+        ("model",),
+    ),
+    "lanes_changed": EventKind(
+        _INFO, "Lanes came or went.", ("model", "ready", "wanted"), ("model", "ready")
+    ),
+    "payload_quarantined": EventKind(
+        _WARNING,
+        "A payload crashed a worker twice and is refused from now on; its hash tells which.",
+        ("model", "stream", "sha256"),
+        ("model", "stream"),
+    ),
+    "model_out_of_service": EventKind(
+        _ERROR, "A model is not served any more until the configuration is reloaded.", ("model", "reason")
+    ),
+    "canary_failed": EventKind(
+        _WARNING, "A model did not answer its canary inference rightly.", ("model",), ("model",)
     ),
     # The status door.
     "http_listening": EventKind(_INFO, "The status door is open.", ("address",)),
     "http_failed": EventKind(_ERROR, "A status page raised; the client got a 500.", ("path",), ("path",)),
+    # Models and their workers.
+    "worker_lost": EventKind(
+        _WARNING,
+        "A worker process ended unasked; the requests in its hands were answered or run again.",
+        ("model", "worker_pid", "reason", "requests"),
+        ("model",),
+    ),
+    "lanes_changed": EventKind(
+        _INFO, "A worker became ready or has gone.", ("model", "ready", "wanted"), ("model",)
+    ),
+    "payload_quarantined": EventKind(
+        _ERROR,
+        "A payload crashed a worker twice and is refused from now on.",
+        ("model", "stream", "sha256"),
+        ("model",),
+    ),
+    "model_out_of_service": EventKind(
+        _ERROR, "A model does not serve; reload once the reason is gone.", ("model", "reason"), ("model",)
+    ),
+    "canary_failed": EventKind(_WARNING, "A model did not answer when asked.", ("model",), ("model",)),
+    # Sensors and frames.
+    "sensor_presence": EventKind(
+        _INFO,
+        "A sensor came, fell silent or went.",
+        ("sensor", "presence", "was", "reason"),
+        ("sensor", "presence"),
+    ),
+    "sensor_noted": EventKind(
+        _INFO,
+        "Something to know of a sensor: admitted, pending, denied, the same device as another.",
+        ("sensor", "kind", "note"),
+        ("sensor", "kind"),
+    ),
+    "announcement_refused": EventKind(
+        _WARNING, "An announcement or message of a sensor was dropped.", ("topic", "label"), ("label",)
+    ),
+    "frame_refused": EventKind(
+        _WARNING, "A frame gave no result.", ("sensor", "stream", "label"), ("sensor", "label")
+    ),
+    # The broker.
+    "mqtt_state": EventKind(
+        _INFO,
+        "A connection to the broker came, went or was refused.",
+        ("connection", "state", "reason"),
+        ("connection", "state"),
+    ),
+    "mqtt_dropped": EventKind(
+        _WARNING,
+        "A message was not taken or not sent.",
+        ("connection", "reason", "topic"),
+        ("connection", "reason"),
+    ),
+    "mqtt_filter_refused": EventKind(
+        _WARNING, "The broker refused a subscription.", ("connection", "filter", "code"), ("connection",)
+    ),
 }
