@@ -1,0 +1,109 @@
+"""The demo's command, whole: a broker, the gateway and three sensors as a new user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LIMIT_S = 180.0
+SENSORS = ("demo-camera", "demo-microphone", "demo-watch")
+MODELS = {"efficientnet-lite0", "silero-vad", "motion"}
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the demo's command line."""
+    return [sys.executable, "-m", "gateway.demo", *arguments]
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path) -> dict[str, str]:
+    """Return an environment whose caches and temporary files can be looked at."""
+    return {**os.environ, "CACHE_DIRECTORY": str(tmp_path / "cache"), "TMPDIR": str(tmp_path)}
+
+
+def left_over(folder: Path) -> list[str]:
+    """Return the command lines of all processes that were started in these surroundings."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"TMPDIR={folder}\0".encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.slow
+def test_every_sensor_has_results_and_nothing_is_left(surroundings: dict[str, str], tmp_path: Path) -> None:
+    ran = subprocess.run(
+        command("--seconds", "6", "--json"),
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    (line,) = ran.stdout.splitlines()
+    told: dict[str, Any] = json.loads(line)
+    assert told["ok"] is True
+    assert told["broker"] == "embedded"
+    assert set(told["sensors"]) == set(SENSORS)
+    assert set(told["models"]) == MODELS
+    for model in told["models"].values():
+        assert model["state"] == "serving"
+        assert model["digest"].startswith("sha256:")
+        assert model["version"]
+        assert model["engine"]
+    for name, sensor in told["sensors"].items():
+        assert sensor["presence"] == "online", name
+        assert 0 < sensor["results"] <= sensor["frames"] <= sensor["published"], name
+        (stream,) = sensor["streams"].values()
+        assert 0 < stream["latency_ms"]["p50"] <= stream["latency_ms"]["p99"], name
+        assert stream["last_result"], name
+    assert left_over(tmp_path) == []
+    assert list(tmp_path.glob("gateway-demo-*")) == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_everything_and_gives_the_table(surroundings: dict[str, str], tmp_path: Path) -> None:
+    with subprocess.Popen(
+        command(), env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        try:
+            while not (line := demo.stdout.readline()).startswith("SENSOR"):
+                assert line, demo.stderr.read()
+            demo.send_signal(signal.SIGINT)
+            demo.communicate(timeout=LIMIT_S)
+        finally:
+            demo.kill()
+    assert demo.returncode in {0, 1}
+    assert left_over(tmp_path) == []
+    assert list(tmp_path.glob("gateway-demo-*")) == []
+
+
+def test_a_gateway_that_will_not_start_is_told_with_its_last_words(
+    surroundings: dict[str, str], tmp_path: Path
+) -> None:
+    config = tmp_path / "broken.yaml"
+    config.write_text("mqtt: {no_such_key: 1}\n", encoding="utf-8")
+    ran = subprocess.run(
+        command("--seconds", "1", "--json", "--broker", "mqtt://127.0.0.1:1", "--config", str(config)),
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    assert "gateway ended with code 78" in ran.stderr
+    assert "no_such_key" in ran.stderr
