@@ -83,28 +83,6 @@ EVENTS: Final[Mapping[str, EventKind]] = {
     "config_reloaded": EventKind(
         _INFO, "The changes of the file are in force.", ("file", "added", "removed", "changed", "restart_for")
     ),
-    # Models and workers.
-    "worker_lost": EventKind(
-        _WARNING,
-        "A worker died or was ended; it is replaced, and its requests were answered with an error or retried.",
-        ("model", "worker_pid", "reason", "requests"),
-        ("model",),
-    ),
-    "lanes_changed": EventKind(
-        _INFO, "Lanes came or went.", ("model", "ready", "wanted"), ("model", "ready")
-    ),
-    "payload_quarantined": EventKind(
-        _WARNING,
-        "A payload crashed a worker twice and is refused from now on; its hash tells which.",
-        ("model", "stream", "sha256"),
-        ("model", "stream"),
-    ),
-    "model_out_of_service": EventKind(
-        _ERROR, "A model is not served any more until the configuration is reloaded.", ("model", "reason")
-    ),
-    "canary_failed": EventKind(
-        _WARNING, "A model did not answer its canary inference rightly.", ("model",), ("model",)
-    ),
     # The status door.
     "http_listening": EventKind(_INFO, "The status door is open.", ("address",)),
     "http_failed": EventKind(_ERROR, "A status page raised; the client got a 500.", ("path",), ("path",)),
