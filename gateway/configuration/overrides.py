@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.configuration.load import LoadedSettings
-from gateway.configuration.reader import read
+from gateway.configuration.reader import read_leniently
 from gateway.configuration.settings import Settings
 from gateway.errors import ConfigError, ConfigIssue
 
@@ -54,20 +54,25 @@ def _value(path: str, value: str) -> Any:
     """Read one value as the file would: through the reader, so that types and limits are its own."""
     keys = path.split(".")
     quoted = "'" + value.replace("'", "''") + "'"
+    issues: list[ConfigIssue] = []
     for text in (value, quoted):
         document = "".join(f"{'  ' * depth}{key}:\n" for depth, key in enumerate(keys[:-1]))
         document += f"{'  ' * (len(keys) - 1)}{keys[-1]}: {text}\n"
         try:
-            found: Any = read(document, _PLACE, Settings)
+            reading = read_leniently(document, _PLACE, Settings)
         except ConfigError as error:
-            issues = [issue for issue in error.issues if issue.path == path]
-            if issues and text == quoted:
-                raise ConfigError(tuple(issues)) from None
+            issues = list(error.issues)
             continue
-        for key in keys:
-            found = found[key] if isinstance(found, Mapping) else getattr(found, key)
-        return found
-    raise _wrong(path, f"cannot be set to {value!r}")
+        issues = [issue for issue in reading.issues if issue.path == path]
+        if not issues:
+            return _found(reading.value, keys)
+    raise ConfigError(tuple(issues))
+
+
+def _found(holder: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        holder = holder[key] if isinstance(holder, Mapping) else getattr(holder, key)
+    return holder
 
 
 def _wrong(path: str, what: str) -> ConfigError:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from gateway.configuration.load import LoadedSettings
 from gateway.configuration.settings import InferenceSettings, ModelSettings, Settings
 from gateway.errors import ConfigError, ConfigIssue, GatewayError, PipelineMisfit
 from gateway.frames.limits import PayloadLimits
@@ -20,7 +21,7 @@ from gateway.inference.dataplane import DataPlane
 from gateway.inference.engines.engine import EngineOptions
 from gateway.inference.loaded import LoadSpec, PipelineSpec
 from gateway.inference.pool import PoolLimits
-from gateway.inference.proof import ProofCache, prove
+from gateway.inference.proof_cache import ProofCache, prove_once
 from gateway.inference.scheduler import Scheduler, SchedulerObserver
 from gateway.operations.restart import RestartLimits
 
@@ -106,13 +107,13 @@ class Catalog:
     """Proves, starts, swaps and ends model versions."""
 
     def __init__(
-        self, dataplane: DataPlane, cache: ProofCache, observer: SchedulerObserver, file: str
+        self, dataplane: DataPlane, cache: ProofCache, observer: SchedulerObserver, loaded: LoadedSettings
     ) -> None:
         self.status: dict[str, ModelStatus] = {}
         self._dataplane = dataplane
         self._cache = cache
         self._observer = observer
-        self._file = file
+        self._loaded = loaded
         self._specs: dict[str, LoadSpec] = {}
 
     async def start(self, settings: Settings) -> None:
@@ -131,7 +132,7 @@ class Catalog:
             await self.close(time.monotonic())
             raise ConfigError(issues)
 
-    async def change(self, settings: Settings) -> dict[str, ChangeKind]:
+    async def change(self, settings: Settings, loaded: LoadedSettings) -> dict[str, ChangeKind]:
         """Go over to other settings, or change nothing.
 
         Raises:
@@ -140,6 +141,7 @@ class Catalog:
 
         Cancel-safe until the new versions serve: what was started is ended.
         """
+        self._loaded = loaded
         lanes = {name: s.pool.wanted for name, s in self._dataplane.serving.items()}
         changes = plan(self._specs, settings, lanes)
         touched = [n for n, kind in changes.items() if kind in (ChangeKind.REPLACE, ChangeKind.REPIPE)]
@@ -219,7 +221,7 @@ class Catalog:
         self._dataplane.withdraw(name, reason)
 
     async def _prove(self, spec: LoadSpec, model: ModelSettings) -> None:
-        await prove(spec, timeout_s=model.load_timeout_s, cache=self._cache)
+        await prove_once(spec, self._cache, timeout_s=model.load_timeout_s)
 
     def _scheduler(self, name: str, settings: Settings) -> Scheduler:
         model = settings.models[name]
@@ -233,7 +235,7 @@ class Catalog:
 
     def _issue(self, error: PipelineMisfit) -> ConfigIssue:
         pipeline = str(error.attributes.get("pipeline", ""))
-        return ConfigIssue(self._file, 0, 0, f"pipelines.{pipeline}", error.message)
+        return self._loaded.positions.issue(f"pipelines.{pipeline}", error.message)
 
 
 def _restart(limits: InferenceSettings) -> RestartLimits:

@@ -11,9 +11,9 @@ import itertools
 import os
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from gateway.daemon.freshness import Freshness
 from gateway.daemon.result import FrameIdentity
@@ -68,7 +68,7 @@ class IntakePorts:
 
     submit: Submit
     deliver: Deliver
-    acknowledge: Callable[[Message], None]
+    acknowledge: Callable[[Message], object]
     is_ordered: Callable[[str, str], bool]
     refused: Callable[[str, str, GatewayError], None]
     metrics: Metrics
@@ -82,6 +82,14 @@ class _Frame:
     identity: FrameIdentity
     message: Message
     left: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """How long a frame is worth anything: seconds that it came late, and seconds that it was given."""
+
+    late_s: float
+    ttl_s: float | None
 
 
 class Intake:
@@ -142,41 +150,40 @@ class Intake:
         if len(message.payload) > self._ports.max_payload_bytes:
             size, limit = len(message.payload), self._ports.max_payload_bytes
             raise TooLarge(f"payload of {size} bytes on {message.topic}, at most {limit} are taken")
-        facts, overrides = read_message(message.content_type, message.properties)
+        stream = self.stream.declaration
+        read = read_message(stream, message.content_type, tuple(message.properties.items()))
+        facts = read.facts
         if facts.id and self._is_repeated(facts.id):
             self._drop(DUPLICATE, message)
             return
         received_at = time.time()
+        captured_at = None if facts.time_ms is None else facts.time_ms / 1e3
         late_s = 0.0
-        if facts.captured_at is not None:
-            late_s = self._freshness.late_s(facts.captured_at, received_at, message.received_s)
+        if captured_at is not None:
+            late_s = self._freshness.late_s(captured_at, received_at, message.received_s)
         frame = FrameIdentity(
             self.sensor,
             self.stream.name,
             facts.id or f"{_EPOCH}-{next(self._numbers)}",
             facts.seq,
-            facts.captured_at,
+            captured_at,
             received_at,
-            facts.trace_id or os.urandom(16).hex(),
+            facts.traceparent[3:35] or os.urandom(16).hex(),
             message.correlation,
         )
         payload = message.payload
         if self.stream.reading is not None:
             payload = number_of(self.stream.reading, payload)
-        self._submit(_Frame(frame, message, len(self.routes)), payload, self._declaration(overrides), late_s)
+        declared = self._declared if read.declared is stream else read.declared.to_json()
+        ttl_s = _least(self.stream.ttl_ms / 1e3 or None, message.expiry_s)
+        ttl_s = _least(ttl_s, None if facts.ttl_ms is None else facts.ttl_ms / 1e3)
+        self._submit(_Frame(frame, message, len(self.routes)), payload, declared, _Life(late_s, ttl_s))
 
-    def _declaration(self, overrides: Mapping[str, object]) -> str:
-        return self.stream.declaration.overridden(overrides).to_json() if overrides else self._declared
-
-    def _submit(self, frame: _Frame, payload: bytes, declared: str, late_s: float) -> None:
+    def _submit(self, frame: _Frame, payload: bytes, declared: str, life: _Life) -> None:
         message, stream = frame.message, self.stream
-        facts_ttl_s = _least(stream.ttl_ms / 1e3 or None, message.expiry_s)
-        ttl_ms = message.properties.get("ttl_ms", "")
-        if ttl_ms.isdigit():
-            facts_ttl_s = _least(facts_ttl_s, int(ttl_ms[:9]) / 1e3)
         for route in self.routes:
             ordered = self._ports.is_ordered(route.model, route.pipeline)
-            ttl_s = route.ttl_s if facts_ttl_s is None else facts_ttl_s
+            ttl_s = route.ttl_s if life.ttl_s is None else life.ttl_s
             request = InferRequest(
                 route.model,
                 route.pipeline,
@@ -184,7 +191,7 @@ class Intake:
                 payload,
                 declared,
                 message.received_s,
-                message.received_s - late_s + ttl_s,
+                message.received_s - life.late_s + ttl_s,
                 latest=stream.delivery == "latest" and not ordered,
                 ordered=ordered,
                 reset_gap_s=route.reset_gap_s,
@@ -192,7 +199,7 @@ class Intake:
             self._ports.submit(request, self._ended, (frame, route))
 
     def _ended(self, ticket: Ticket, outcome: Outcome) -> None:
-        frame, route = ticket.context  # type: ignore[misc]
+        frame, route = cast(tuple[_Frame, Route], ticket.context)
         if outcome.state is RequestState.DONE:
             now_s = time.monotonic()
             self.latency.observe(now_s - ticket.request.arrived_s, now_s)

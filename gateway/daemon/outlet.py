@@ -13,13 +13,12 @@ from typing import Protocol
 from gateway.daemon.intake import Intake
 from gateway.daemon.result import CONTENT_TYPE, FrameIdentity, document, encode
 from gateway.daemon.route import Route
-from gateway.frames.filter import ResultFilter
+from gateway.frames.filter import PredictionFilter
 from gateway.frames.prepared import JsonValue
 from gateway.inference.request import Outcome
 from gateway.mqtt.message import PublishProperties
 from gateway.operations.metrics import Metrics
 
-FILTERED = "filtered"
 NOTHING_YET = "nothing-yet"
 REFUSED = "outgoing-full"
 _MOST_FILTERS = 16_384
@@ -42,14 +41,14 @@ class Outlet:
         self._gateway = gateway
         self._publish = publish
         self._metrics = metrics
-        self._filters: OrderedDict[tuple[str, str, str], tuple[Route, ResultFilter]] = OrderedDict()
+        self._filters: OrderedDict[tuple[str, str, str], tuple[Route, PredictionFilter]] = OrderedDict()
 
     def deliver(self, intake: Intake, frame: FrameIdentity, route: Route, outcome: Outcome) -> None:
         """Filter, document and publish the DONE outcome of one frame."""
         if outcome.prediction is None or outcome.version is None or outcome.timings is None:
             self._metrics.results_dropped.add(1, route.pipeline, NOTHING_YET)
             return
-        prediction = self._filter(frame, route).admit(outcome.prediction, time.monotonic())
+        judged = self._filter(frame, route).judge(outcome.prediction, time.monotonic())
         intake.results += 1
         self._metrics.results.add(1, frame.sensor, route.pipeline)
         result = document(
@@ -58,12 +57,12 @@ class Outlet:
             route.pipeline,
             outcome.version,
             outcome.timings,
-            prediction=outcome.prediction if prediction is None else prediction,
+            prediction=outcome.prediction if judged.prediction is None else judged.prediction,
         )
         intake.last_result = dict(result)
         intake.last_result_s = time.monotonic()
-        if prediction is None:
-            self._metrics.results_dropped.add(1, route.pipeline, FILTERED)
+        if judged.held is not None:
+            self._metrics.results_dropped.add(1, route.pipeline, judged.held.value)
             return
         self._send(frame, route, result)
 
@@ -81,12 +80,12 @@ class Outlet:
         else:
             self._metrics.results_dropped.add(1, route.pipeline, REFUSED)
 
-    def _filter(self, frame: FrameIdentity, route: Route) -> ResultFilter:
+    def _filter(self, frame: FrameIdentity, route: Route) -> PredictionFilter:
         key = (frame.sensor, frame.stream, route.pipeline)
         held = self._filters.get(key)
         if held is not None and held[0].filter == route.filter:
             return held[1]
-        made = ResultFilter(route.filter)
+        made = PredictionFilter(route.filter)
         self._filters[key] = (route, made)
         if len(self._filters) > _MOST_FILTERS:
             self._filters.popitem(last=False)

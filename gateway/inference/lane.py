@@ -157,6 +157,7 @@ class Lane:
             raise
         version = ModelVersion(**head["version"])
         self.facts = WorkerFacts(version, head["max_rows"], frozenset(head["stateful"]))
+        self._stderr.clear()  # runtimes chatter while they load; what comes later may tell why one died
         self.state = LaneState.READY
         return self.facts
 
@@ -224,7 +225,8 @@ class Lane:
         self._lost_because = self._lost_because or reason
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGKILL)
+                # Not Process.send_signal: it reaps a child that has just died, and its exit status is lost.
+                os.kill(self._process.pid, signal.SIGKILL)
 
     async def close(self) -> None:
         """End the worker and free everything; its owner is not told. Idempotent.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,7 +72,8 @@ class Pool:
         self._owner = owner
         self._restart = Restart(limits.restart)
         self._answered = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
         self._next_index = 0
         self._closing = False
 
@@ -112,7 +113,7 @@ class Pool:
             lane.retire()
             self._close_if_done(lane)
         for _ in range(wanted - len(live)):
-            self._spawn_task(self._replace(0.0))
+            self._spawn(self._replace(0.0), self._starting)
 
     def open_lanes(self, now_s: float, cost: BatchCost) -> tuple[list[Lane], float | None]:
         """Return the lanes that take a batch now, idle ones first, and when the next one may.
@@ -196,11 +197,11 @@ class Pool:
     async def close(self) -> None:
         """End every worker. Idempotent; cancel-safe: a second call finishes the first."""
         self._closing = True
-        for task in tuple(self._tasks):
+        for task in tuple(self._starting):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._starting, return_exceptions=True)
         lanes, self.lanes = self.lanes, []
-        await asyncio.gather(*(lane.close() for lane in lanes))
+        await asyncio.gather(*(lane.close() for lane in lanes), *self._ending)
 
     async def _add_lane(self) -> WorkerFacts:
         lane = Lane(self._next_index, self)
@@ -240,18 +241,16 @@ class Pool:
             how_often = f"{verdict.crashes} crashes within {verdict.window_s:g} s"
             self._owner.out_of_service(f"{how_often}, the last: {reason}")
         else:
-            self._spawn_task(self._replace(verdict.delay_s))
+            self._spawn(self._replace(verdict.delay_s), self._starting)
 
     def _close_if_done(self, lane: Lane) -> None:
         if lane.state is LaneState.RETIRING and not lane.in_flight:
             self.lanes.remove(lane)
-            self._spawn_task(lane.close())
+            self._spawn(lane.close(), self._ending)
             self._owner.lanes_changed()
 
-    def _spawn_task(self, coroutine: object) -> None:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(
-            coroutine,  # type: ignore[arg-type]
-            name=f"pool[{self.spec.name}]",
-        )
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _spawn(self, coroutine: Coroutine[None, None, None], group: set[asyncio.Task[None]]) -> None:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(coroutine, name=f"pool[{self.spec.name}]")
+        group.add(task)
+        task.add_done_callback(group.discard)

@@ -1,0 +1,49 @@
+"""Keeps asking every serving model whether it still answers; readiness rests on nothing else.
+
+A lane that answered a batch lately has sung already; only quiet ones are asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from gateway.errors import GatewayError
+from gateway.inference.dataplane import DataPlane
+from gateway.inference.scheduler import Scheduler
+from gateway.operations.health import Health
+from gateway.operations.log import log
+from gateway.operations.metrics import Metrics
+
+
+class Canaries:
+    """Asks all serving models, once an interval."""
+
+    def __init__(self, dataplane: DataPlane, health: Health, metrics: Metrics, interval_s: float) -> None:
+        self.interval_s = interval_s
+        self._dataplane = dataplane
+        self._health = health
+        self._metrics = metrics
+
+    async def run(self) -> None:
+        """Ask for ever, an interval from now on; ends by cancellation."""
+        while True:
+            await asyncio.sleep(self.interval_s)
+            await self.ask()
+
+    async def ask(self) -> None:
+        """Ask every serving model once."""
+        serving = dict(self._dataplane.serving)
+        await asyncio.gather(*(self._ask(name, scheduler) for name, scheduler in serving.items()))
+
+    async def _ask(self, name: str, scheduler: Scheduler) -> None:
+        try:
+            oldest_s = await scheduler.pool.canary(time.monotonic() - self.interval_s)
+        except GatewayError as error:
+            self._metrics.canaries.add(1, name, "failed")
+            self._health.canary_failed(name, error.message)
+            log.event("canary_failed", model=name, error=error)
+            return
+        if oldest_s is not None:
+            self._metrics.canaries.add(1, name, "ok")
+            self._health.canary_answered(name, oldest_s)

@@ -1,0 +1,194 @@
+"""All rooms of one running gateway: opened in order, changed together, closed in reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import socket
+import time
+from pathlib import Path
+
+from gateway.configuration.load import LoadedSettings
+from gateway.configuration.settings import Settings
+from gateway.daemon.canary import Canaries
+from gateway.daemon.catalog import Catalog, ChangeKind
+from gateway.daemon.intake import IntakePorts
+from gateway.daemon.observer import Observer
+from gateway.daemon.outlet import Outlet
+from gateway.daemon.sensing import Sensing
+from gateway.daemon.status import StatusPage, connect_gauges, connect_link_gauges
+from gateway.errors import GatewayError
+from gateway.inference.dataplane import DataPlane
+from gateway.inference.proof_cache import ProofCache
+from gateway.mqtt.link import CONTROL, Identity, Link, LinkEvents
+from gateway.mqtt.state import ConnectionState
+from gateway.operations.build import VERSION
+from gateway.operations.exposition import Exposition
+from gateway.operations.health import Health, Reason
+from gateway.operations.log import log
+from gateway.operations.metrics import Metrics
+from gateway.sensors.dialects import Identity as SensorIdentity
+from gateway.serving.app import Sources, StatusDoor
+from gateway.serving.listener import Listener
+
+_DRAIN_S = 3.0
+# A change of these needs a new process; everything else follows a reload.
+_FIXED = ("gateway", "mqtt", "http")
+
+
+class House:
+    """One running gateway."""
+
+    def __init__(self, loaded: LoadedSettings) -> None:
+        settings = loaded.settings
+        self.settings = settings
+        self.started_s = time.monotonic()
+        self.id = settings.gateway.id or gateway_id(socket.gethostname())
+        self.epoch = int(time.time())
+        self.metrics = Metrics()
+        self.health = Health(settings.http.canary_max_age_s)
+        self.dataplane = DataPlane()
+        self._file = loaded.file
+        observer = Observer(self.metrics, self._out_of_service)
+        cache = ProofCache(cache_folder(settings))
+        self.catalog = Catalog(self.dataplane, cache, observer, loaded)
+        self._canaries = Canaries(self.dataplane, self.health, self.metrics, settings.http.canary_interval_s)
+        self._open = contextlib.AsyncExitStack()
+        self.link: Link | None = None
+        self.sensing: Sensing | None = None
+
+    async def open(self) -> None:
+        """Open every room.
+
+        Raises:
+            ConfigError: The configuration cannot work.
+            OSError: The status door's address cannot be bound.
+
+        Cancel-safe: ``close`` closes what was opened.
+        """
+        settings = self.settings
+        page = StatusPage(self)
+        connect_gauges(self, page)
+        if settings.http.enabled:
+            sources = Sources(page.verdict, Exposition(self.metrics).render, page.status)
+            door = await self._open.enter_async_context(Listener(StatusDoor(sources), settings.http.listen))
+            log.event("http_listening", address=door.address)
+        self.health.expect(settings.models)
+        self.link = await self._open.enter_async_context(
+            Link(settings.mqtt, Identity(self.id, self.epoch, VERSION), self._link_events())
+        )
+        connect_link_gauges(self)
+        await self.catalog.start(settings)
+        await self._canaries.ask()
+        outlet = Outlet(self.id, self.link.data.publish, self.metrics)
+        ports = IntakePorts(
+            submit=self.dataplane.submit,
+            deliver=outlet.deliver,
+            acknowledge=self.link.data.acknowledge,
+            is_ordered=self._is_ordered,
+            refused=self._frame_refused,
+            metrics=self.metrics,
+            max_payload_bytes=settings.inference.max_payload_bytes,
+        )
+        who = SensorIdentity(self.id, self.epoch)
+        self.sensing = await self._open.enter_async_context(Sensing(settings, who, self.link, ports))
+        self.health.clear(Reason.STARTING)
+
+    async def watch(self) -> None:
+        """Run what runs for ever; returns or raises only when a part of the house fails."""
+        assert self.link is not None
+        tasks = [asyncio.ensure_future(self._canaries.run())]
+        tasks += [c.task for c in (self.link.data, self.link.control) if c.task is not None]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            tasks[0].cancel()
+            await asyncio.gather(tasks[0], return_exceptions=True)
+
+    async def change(self, loaded: LoadedSettings) -> dict[str, object]:
+        """Go over to other settings, or change nothing; return what became different.
+
+        Raises:
+            GatewayError: The settings cannot work.
+        """
+        old, wanted = self.settings, loaded.settings
+        fixed = [name for name in _FIXED if getattr(old, name) != getattr(wanted, name)]
+        wanted = dataclasses.replace(wanted, **{name: getattr(old, name) for name in _FIXED})
+        changes = await self.catalog.change(wanted, loaded)
+        self.settings = wanted
+        self.health.expect(wanted.models)
+        log.configure(wanted.log)
+        await self._canaries.ask()
+        if self.sensing is not None:
+            self.sensing.reconfigure(wanted)
+        kinds = {ChangeKind.REPLACE: "changed", ChangeKind.REPIPE: "changed", ChangeKind.RESIZE: "changed"}
+        names = [name for name, kind in changes.items() if kind in kinds]
+        return {
+            "added": [name for name in names if name not in old.models],
+            "changed": [name for name in names if name in old.models],
+            "removed": [name for name, kind in changes.items() if kind is ChangeKind.REMOVE],
+            "restart_for": fixed,
+        }
+
+    async def close(self) -> None:
+        """Close every room in reverse order, within a few seconds. Idempotent."""
+        self.health.set(Reason.DRAINING)
+        if self.sensing is not None:
+            self.sensing.stop()
+        await self.catalog.close(time.monotonic() + _DRAIN_S)
+        await self._open.aclose()
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many models serve and how many pipelines there are."""
+        return len(self.dataplane.serving), len(self.settings.pipelines)
+
+    def _is_ordered(self, model: str, pipeline: str) -> bool:
+        scheduler = self.dataplane.serving.get(model)
+        return scheduler is not None and scheduler.facts is not None and pipeline in scheduler.facts.stateful
+
+    def _link_events(self) -> LinkEvents:
+        return LinkEvents(self._connection_state, self._message_dropped, self._filter_refused)
+
+    def _connection_state(self, name: str, state: ConnectionState, reason: str) -> None:
+        log.event("mqtt_state", connection=name, state=state.value, reason=reason)
+        if self.link is not None and self.link.connected:
+            self.health.clear(Reason.BROKER)
+        else:
+            self.health.set(Reason.BROKER)
+        if name == CONTROL and self.sensing is not None:
+            if state is ConnectionState.ONLINE:
+                self.sensing.connection_changed(online=True)
+            elif state in (ConnectionState.OFFLINE, ConnectionState.REFUSED):
+                self.sensing.connection_changed(online=False)
+
+    def _message_dropped(self, name: str, reason: str, topic: str) -> None:
+        sensor = self.sensing.sensor_of(topic) if self.sensing is not None else ""
+        if sensor:
+            self.metrics.frames_dropped.add(1, sensor, reason)
+        log.event("mqtt_dropped", connection=name, reason=reason, topic=topic)
+
+    def _filter_refused(self, name: str, filter: str, code: int) -> None:
+        log.event("mqtt_filter_refused", connection=name, filter=filter, code=code)
+
+    def _frame_refused(self, sensor: str, stream: str, error: GatewayError) -> None:
+        self.metrics.errors.add(1, error.label)
+        log.event("frame_refused", sensor=sensor, stream=stream, label=error.label, error=error)
+
+    def _out_of_service(self, model: str, reason: str) -> None:
+        self.catalog.out_of_service(model, reason)
+
+
+def gateway_id(host: str) -> str:
+    """Return a host's name as an id that topics can carry."""
+    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in host.partition(".")[0].lower())
+    return plain.strip("-")[:63] or "gateway"
+
+
+def cache_folder(settings: Settings) -> Path:
+    """Return where derived files are kept: as configured, as the service manager says, or under home."""
+    folder = settings.gateway.cache_dir or os.environ.get("CACHE_DIRECTORY", "").split(":")[0]
+    return Path(folder) if folder else Path.home() / ".cache" / "gateway"

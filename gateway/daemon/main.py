@@ -1,0 +1,139 @@
+"""The process: puts the rooms together in order, handles signals, takes them apart in reverse order.
+
+Start: log, status door, models, broker, sensors. Stop: sensors, models (their
+requests finish), broker (the last state is told), status door, log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.configuration.load import LoadedSettings, load
+from gateway.configuration.overrides import overridden
+from gateway.daemon.house import House
+from gateway.errors import ConfigError, GatewayError
+from gateway.operations.build import VERSION
+from gateway.operations.libraries import capture
+from gateway.operations.log import log
+from gateway.operations.malloc import keep_large_buffers
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+EXIT_CONFIG = 78
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def main(path: str, overrides: Sequence[str] = ()) -> int:
+    """Run the gateway until it is told to stop; return the exit code.
+
+    Args:
+        path: The configuration file.
+        overrides: ``dotted.key=value`` settings that win over the file, now and at every reload.
+    """
+    started_s = time.monotonic()
+    try:
+        loaded = read(path, overrides)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_CONFIG
+    keep_large_buffers()
+    log.configure(loaded.settings.log)
+    log.start()
+    capture(log)
+    log.event("starting", version=VERSION, pid=os.getpid(), config=path)
+    try:
+        return asyncio.run(_serve(path, overrides, loaded, started_s))
+    finally:
+        log.close()
+
+
+def read(path: str, overrides: Sequence[str]) -> LoadedSettings:
+    """Read the file and lay the overrides over it.
+
+    Raises:
+        ConfigError: The file or an override is wrong.
+    """
+    return overridden(load(path), overrides)
+
+
+async def _serve(path: str, overrides: Sequence[str], loaded: LoadedSettings, started_s: float) -> int:
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[str] = loop.create_future()
+    reload = asyncio.Event()
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, _ask_to_stop, stop, signal.Signals(number).name)
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    house = House(loaded)
+    running = loop.create_task(_live(house, path, overrides, reload, started_s), name="gateway.live")
+    waited: set[asyncio.Future[Any]] = {running, stop}
+    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+    reason = stop.result() if stop.done() else "it failed"
+    log.event("stopping", reason=reason)
+    stopping_s = time.monotonic()
+    code = EXIT_OK
+    if running.done():
+        code = _exit_code(running.exception(), path)
+    else:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    await house.close()
+    log.event("stopped", after_s=round(time.monotonic() - stopping_s, 3))
+    return code
+
+
+async def _live(
+    house: House, path: str, overrides: Sequence[str], reload: asyncio.Event, started_s: float
+) -> None:
+    await house.open()
+    models, pipelines = house.counts()
+    log.event("ready", after_s=round(time.monotonic() - started_s, 3), models=models, pipelines=pipelines)
+    watch = asyncio.ensure_future(house.watch())
+    try:
+        while True:
+            wait = asyncio.ensure_future(reload.wait())
+            done, _ = await asyncio.wait({wait, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if watch in done:
+                wait.cancel()
+                await watch  # a part that runs for ever ended: raise what it raised
+                return
+            reload.clear()
+            await _reload(house, path, overrides)
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+
+async def _reload(house: House, path: str, overrides: Sequence[str]) -> None:
+    """Go over to what the file says now; a file that is wrong changes nothing."""
+    try:
+        loaded = await asyncio.to_thread(read, path, overrides)
+        difference = await house.change(loaded)
+    except GatewayError as error:
+        issues = [str(issue) for issue in error.issues] if isinstance(error, ConfigError) else [error.message]
+        log.event("config_refused", file=path, issues=issues)
+        house.metrics.config_reloads.add(1, "refused")
+        return
+    house.metrics.config_reloads.add(1, "applied")
+    log.event("config_reloaded", file=str(Path(path)), **difference)
+
+
+def _ask_to_stop(stop: asyncio.Future[str], name: str) -> None:
+    if not stop.done():
+        stop.set_result(name)
+
+
+def _exit_code(error: BaseException | None, path: str) -> int:
+    if isinstance(error, ConfigError):
+        log.event("config_refused", file=path, issues=[str(issue) for issue in error.issues])
+        return EXIT_CONFIG
+    log.event("task_failed", task="gateway", error=error)
+    return EXIT_FAILURE

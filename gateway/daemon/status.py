@@ -1,0 +1,207 @@
+"""What the gateway is doing, as the JSON of /status, and the gauges that are read when Prometheus asks."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.daemon.catalog import ModelState, ModelStatus
+from gateway.daemon.intake import Intake
+from gateway.operations.build import VERSION
+from gateway.operations.health import Verdict
+from gateway.operations.series import Reading
+from gateway.sensors.status import StreamStatus
+
+if TYPE_CHECKING:
+    from gateway.daemon.house import House
+
+
+class StatusPage:
+    """Reads a house whenever somebody asks."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def verdict(self) -> Verdict:
+        """Return whether the gateway is ready now."""
+        return self._house.health.judge(time.monotonic())
+
+    def status(self) -> Mapping[str, object]:
+        """Return the whole page as JSON values."""
+        house, now_s = self._house, time.monotonic()
+        verdict = self.verdict()
+        sensors = self._sensors(now_s)
+        return {
+            "gateway": {
+                "id": house.id,
+                "version": VERSION,
+                "uptime_s": round(now_s - house.started_s, 1),
+                "state": "ready" if verdict.ready else "not-ready",
+                "reasons": list(verdict.reasons),
+                "mqtt": dict(self.connections()),
+            },
+            "sensors": sensors,
+            "models": [self._model(name) for name in sorted(house.settings.models)],
+            "pipelines": [
+                {"name": name, "model": pipeline.model}
+                for name, pipeline in sorted(house.settings.pipelines.items())
+            ],
+            "drops": dict(self._drops()),
+        }
+
+    def connections(self) -> Iterator[tuple[str, bool]]:
+        """Yield each broker connection and whether it stands."""
+        link = self._house.link
+        if link is not None:
+            yield "data", link.data.connected
+            yield "control", link.control.connected
+
+    def _sensors(self, now_s: float) -> list[dict[str, object]]:
+        sensing = self._house.sensing
+        if sensing is None:
+            return []
+        return [
+            {
+                "id": seen.id,
+                "name": seen.name,
+                "kind": seen.kind,
+                "dialect": seen.dialect,
+                "presence": seen.presence,
+                "age_s": None if seen.last_seen_s is None else round(now_s - seen.last_seen_s, 2),
+                "pipelines": sorted({name for stream in seen.streams for name in stream.pipelines}),
+                "admission": seen.admission,
+                "reason": seen.reason,
+                "streams": [
+                    _stream(stream, sensing.intakes.get((seen.id, stream.name)), now_s)
+                    for stream in seen.streams
+                ],
+            }
+            for seen in sensing.snapshot()
+        ]
+
+    def _model(self, name: str) -> dict[str, object]:
+        house = self._house
+        scheduler = house.dataplane.serving.get(name)
+        status = house.catalog.status.get(name, ModelStatus(ModelState.PROVING))
+        version = scheduler.facts.version if scheduler and scheduler.facts else None
+        return {
+            "name": name,
+            "version": version.version if version else None,
+            "digest": version.digest if version else None,
+            "engine": version.engine if version else None,
+            "state": status.state.value,
+            "reason": status.reason,
+            "lanes": {
+                "ready": scheduler.pool.ready if scheduler else 0,
+                "wanted": scheduler.pool.wanted if scheduler else house.settings.models[name].lanes,
+                "pids": [lane.pid for lane in scheduler.pool.lanes] if scheduler else [],
+            },
+            "restarts": scheduler.pool.restarts if scheduler else 0,
+            "queued": scheduler.queued if scheduler else 0,
+            "quarantined": scheduler.quarantined if scheduler else 0,
+        }
+
+    def _drops(self) -> Counter[str]:
+        total: Counter[str] = Counter()
+        for (_, reason), count in self._house.metrics.frames_dropped.values():
+            total[reason] += int(count)
+        return total
+
+
+def _stream(status: StreamStatus, intake: Intake | None, now_s: float) -> dict[str, object]:
+    seen: dict[str, object] = {"name": status.name, "topic": status.topic, "media": status.media}
+    if intake is None:
+        unbound = {"rate_hz": 0.0, "frames": 0, "results": 0, "drops": {}}
+        return {**seen, **unbound, "latency_ms": None, "last_result": None, "last_result_age_s": None}
+    gap = intake.arrivals.read(now_s, 0.5)
+    latency = intake.latency.read(now_s, 0.5, 0.99)
+    return seen | {
+        "rate_hz": round(1 / gap[0], 2) if gap else 0.0,
+        "frames": intake.frames,
+        "results": intake.results,
+        "drops": dict(intake.drops),
+        "latency_ms": _milliseconds(latency) if latency else None,
+        "last_result": intake.last_result,
+        "last_result_age_s": round(now_s - intake.last_result_s, 2) if intake.last_result else None,
+    }
+
+
+def _milliseconds(quantiles: tuple[float, ...]) -> dict[str, float]:
+    return {"p50": round(quantiles[0] * 1e3, 2), "p99": round(quantiles[1] * 1e3, 2)}
+
+
+def connect_gauges(house: House, page: StatusPage) -> None:
+    """Let the gauges be read from whoever knows their numbers."""
+    metrics, gauges = house.metrics, _Gauges(house, page)
+    metrics.lanes.read_from(gauges.lanes)
+    metrics.model_info.read_from(gauges.models)
+    metrics.worker_memory.read_from(gauges.memory)
+    metrics.canary_age.read_from(gauges.canary_ages)
+    metrics.sensors.read_from(gauges.presences)
+    metrics.queue_rows.read_from(gauges.queues)
+    metrics.mqtt_connected.read_from(lambda: [((name,), float(on)) for name, on in page.connections()])
+    metrics.ready.read_from(lambda: [((), float(page.verdict().ready))])
+
+
+class _Gauges:
+    """Reads what the house holds at the moment of asking."""
+
+    def __init__(self, house: House, page: StatusPage) -> None:
+        self._house = house
+        self._page = page
+
+    def lanes(self) -> Reading:
+        for name, scheduler in self._house.dataplane.serving.items():
+            yield (name, "ready"), scheduler.pool.ready
+            yield (name, "wanted"), scheduler.pool.wanted
+
+    def models(self) -> Reading:
+        for name, scheduler in self._house.dataplane.serving.items():
+            if scheduler.facts is not None:
+                version = scheduler.facts.version
+                yield (name, version.version, version.digest, version.engine), 1
+
+    def memory(self) -> Reading:
+        for name, scheduler in self._house.dataplane.serving.items():
+            yield (name,), sum(pss_bytes(lane.pid) for lane in scheduler.pool.lanes)
+
+    def queues(self) -> Reading:
+        for name, scheduler in self._house.dataplane.serving.items():
+            yield (name,), scheduler.queued
+
+    def canary_ages(self) -> Reading:
+        for name, model in self._page.verdict().models.items():
+            if model.age_s is not None:
+                yield (name,), model.age_s
+
+    def presences(self) -> Reading:
+        sensing = self._house.sensing
+        counts = Counter(seen.presence for seen in sensing.snapshot()) if sensing else Counter[str]()
+        for presence, count in counts.items():
+            yield (presence,), count
+
+
+def connect_link_gauges(house: House) -> None:
+    """Let the gauges of the broker connections be read."""
+    link, metrics = house.link, house.metrics
+    assert link is not None
+    both = {"data": link.data, "control": link.control}
+    metrics.mqtt_reconnects.read_from(lambda: [((n,), max(0, c.stats.connects - 1)) for n, c in both.items()])
+    metrics.mqtt_received_messages.read_from(lambda: [((n,), c.stats.messages_in) for n, c in both.items()])
+    metrics.mqtt_received_bytes.read_from(lambda: [((n,), c.stats.bytes_in) for n, c in both.items()])
+    metrics.outgoing_messages.read_from(lambda: [((), link.data.stats.waiting)])
+
+
+def pss_bytes(pid: int) -> int:
+    """Return a process's proportional set size; 0 if the kernel does not say or it has gone."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    for line in text.splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
