@@ -158,7 +158,8 @@ class _Reader:
         if major == 5:
             pairs = {}
             while self.data[self.position] != _BREAK:
-                pairs[self._key(inner)] = self.item(inner)
+                key = self._key(inner)
+                pairs[key] = self.item(inner)
             self.position += 1
             return pairs
         items = []
