@@ -196,6 +196,8 @@ class _Reader:
             name, at = entry.key.text, _join(path, entry.key.text)
             if option.keys is not None and not re.fullmatch(option.keys, name):
                 self._refuse(entry.key.place, at, f"the name {shown(name)} does not match {option.keys}")
+            elif not name.isprintable():
+                self._refuse(entry.key.place, at, f"the name {shown(name)} holds a control character")
             elif len(name) > _MAX_KEY:
                 self._refuse(entry.key.place, at, f"a name has at most {_MAX_KEY} characters")
             values[name] = self._keyed(entry, shape.item, option, at)
@@ -382,6 +384,8 @@ def _join(path: str, key: str) -> str:
 
 
 def _short(path: str) -> str:
+    # Keys come from the file: they must not draw on the terminal of whoever reads the issue.
+    path = path if path.isprintable() else path.encode("unicode_escape").decode()
     return path if len(path) <= 200 else path[:197] + "..."
 
 

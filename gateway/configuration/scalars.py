@@ -21,6 +21,7 @@ _OLD_BOOLS = {"yes": "true", "y": "true", "on": "true", "no": "false", "n": "fal
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,29})")
 _PREFIXED_INT = re.compile(r"0x[0-9a-fA-F]{1,24}|0o[0-7]{1,30}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]{1,60}|[0-9]{1,60}(\.[0-9]{0,60})?)([eE][-+]?[0-9]{1,4})?")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
@@ -39,9 +40,12 @@ def shown(text: str) -> str:
 
 
 def as_text(scalar: Scalar) -> str:
-    """Return the characters as written; raises ``WrongType`` for null."""
+    """Return the characters as written; raises ``WrongType`` for null and control characters."""
     if is_null(scalar):
         raise WrongType('needs a text; write "" for an empty one')
+    control = _CONTROL.search(scalar.text)
+    if control is not None:
+        raise WrongType(f"holds the control character U+{ord(control.group()):04X}")
     return scalar.text
 
 

@@ -136,6 +136,8 @@ def test_everything_wrong_is_reported_at_once_in_the_order_of_the_file() -> None
         ("key: ${env:X}", "not taken in this file"),
         ("labels: {a: '${env:X}'}", "secrets only"),
         ("plate: C", "duplicate"),
+        ('owner: "a\\0b"', "control character U+0000"),
+        ('labels: {"a\\eb": c}', "control character"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_to_do(line: str, words: str) -> None:
