@@ -130,6 +130,22 @@ def hidden_state(path: Path) -> Path:
     return write(path, tensors, operators, [0], [2])
 
 
+def deadly(path: Path) -> Path:
+    """Write a model that ends the process that loads it: an addition that lacks its second summand."""
+    tensors = [Tensor("x", "float32", (1, 4)), Tensor("y", "float32", (1, 4))]
+    return write(path, tensors, [Operator(schema.BuiltinOperator.ADD, (0, -1), (1,))], [0], [1])
+
+
+def vast(path: Path, elements: int) -> Path:
+    """Write a small file whose two tensors are (1, elements) float32 each."""
+    tensors = [
+        Tensor("x", "float32", (1, elements)),
+        Tensor("shape", "int32", (2,), data=np.array([1, elements], np.int32)),
+        Tensor("y", "float32", (1, elements)),
+    ]
+    return write(path, tensors, [Operator(schema.BuiltinOperator.RESHAPE, (0, 1), (2,))], [0], [2])
+
+
 def _tensor(tensor: Tensor, model: Any) -> Any:
     made = schema.TensorT()
     made.name, made.type, made.isVariable = tensor.name, _TYPES[tensor.dtype], tensor.variable

@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.errors import (
@@ -28,10 +28,8 @@ from gateway.errors import (
     WarmupFailed,
     from_wire,
 )
-from gateway.inference.engines.engine import EngineFacts
 from gateway.inference.loaded import LoadSpec
-from gateway.model import ModelVersion
-from gateway.tensor import Quantization, TensorSpec
+from gateway.inference.proven import Proof
 
 DEFAULT_MEMORY_BYTES = 2 << 30
 _MOST_VERDICT_BYTES = 4 << 20
@@ -50,61 +48,6 @@ _STAGE_ERRORS: Mapping[str, type[EngineFailed]] = {
     "dry_run": WarmupFailed,
     "golden": WarmupFailed,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What was seen of a model that loaded, matched its card and ran.
-
-    Attributes:
-        version: Name, version, digest and engine.
-        facts: What really ran.
-        inputs: Input specs as found in the file.
-        outputs: Output specs as found in the file.
-        max_rows: Rows that one engine run takes; None for any number.
-        stateful: Names of pipelines whose frames must run in order.
-        latency_ms: Median of a warm run of one row.
-        memory_bytes: Anonymous memory that the process held more after loading and running.
-        golden: Golden samples that held, by file.
-    """
-
-    version: ModelVersion
-    facts: EngineFacts
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    max_rows: int | None
-    stateful: tuple[str, ...]
-    latency_ms: float
-    memory_bytes: int
-    golden: tuple[str, ...]
-
-    def to_json(self) -> str:
-        """Return JSON that ``from_json`` reads."""
-        return json.dumps(asdict(self), separators=(",", ":"))
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Proof:
-        """Rebuild what ``to_json`` made.
-
-        Raises:
-            ValueError: The text is something else.
-        """
-        try:
-            known = json.loads(text)
-            proof = cls(
-                ModelVersion(**known["version"]),
-                EngineFacts(**known["facts"]),
-                tuple(_tensor(entry) for entry in known["inputs"]),
-                tuple(_tensor(entry) for entry in known["outputs"]),
-                known["max_rows"],
-                tuple(known["stateful"]),
-                float(known["latency_ms"]),
-                int(known["memory_bytes"]),
-                tuple(known["golden"]),
-            )
-        except (KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"not a proof: {error!r}") from error
-        return proof
 
 
 async def prove(spec: LoadSpec, *, timeout_s: float, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> Proof:
@@ -234,12 +177,6 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _KEPT_NAMES or name.startswith(_KEPT_PREFIXES)
     }
-
-
-def _tensor(entry: Mapping[str, Any]) -> TensorSpec:
-    held = entry["quantization"]
-    quantization = None if held is None else Quantization(held["scale"], held["zero_point"])
-    return TensorSpec(entry["name"], entry["dtype"], tuple(entry["shape"]), quantization)
 
 
 def _signal_name(number: int) -> str:

@@ -26,7 +26,8 @@ from gateway.errors import ConfigError, LoadFailed
 from gateway.inference.card import check_digest, file_digest, inside, read_folder
 from gateway.inference.engines.select import choose, distribution
 from gateway.inference.loaded import LoadSpec
-from gateway.inference.proof import DEFAULT_MEMORY_BYTES, Proof, prove
+from gateway.inference.proof import DEFAULT_MEMORY_BYTES, prove
+from gateway.inference.proven import Proof
 from gateway.model import CARD_FILE, ModelFolder
 from gateway.operations.build import VERSION
 

@@ -26,7 +26,7 @@ from typing import Any, TextIO
 from gateway.errors import GatewayError, LoadFailed, OutOfMemory
 from gateway.inference.dry_run import dry_run
 from gateway.inference.loaded import LoadedModel, LoadSpec, PipelineSpec
-from gateway.inference.proof import Proof
+from gateway.inference.proven import Proof
 
 _PR_SET_PDEATHSIG = 1
 _TIMED_RUNS = 5
