@@ -21,7 +21,7 @@ from gateway.configuration.settings import Settings
 from gateway.errors import ConfigError, ConfigIssue, GatewayError, PipelineMisfit
 
 if TYPE_CHECKING:
-    from gateway.inference.proof import Proof  # runtimes' rooms: not for --no-models
+    from gateway.inference.proven import Proof  # runtimes' rooms: not for --no-models
 
 
 @dataclass(slots=True)
