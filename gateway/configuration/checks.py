@@ -5,16 +5,17 @@ Pure: files are looked at by ``file_checks``, models by their proof.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
 from gateway.configuration.address import Address, BadAddress, broker_address
 from gateway.configuration.reader import nearest
+from gateway.configuration.scalars import shown
 from gateway.configuration.settings import PipelineSettings, Settings, StreamSettings
 from gateway.configuration.template import BadTemplate, check_template, template_filter
 from gateway.errors import ForbiddenTopic, WrongDtype
-from gateway.mqtt.topic import check_sensor_topic, is_valid_filter, is_valid_topic, matches
+from gateway.mqtt.topic import TopicTable, check_sensor_topic, is_valid_filter, is_valid_topic
 from gateway.serving.address import parse_address
 from gateway.tensor import dtype_named
 
@@ -124,7 +125,7 @@ def _admission(settings: Settings) -> Iterator[Finding]:
 
 
 def _declared(settings: Settings) -> Iterator[Finding]:
-    results = _result_filters(settings)
+    results = _result_topics(settings)
     for sensor_id, sensor in settings.sensors.declared.items():
         path = f"sensors.declared.{sensor_id}"
         if not sensor.streams:
@@ -140,7 +141,7 @@ def _declared(settings: Settings) -> Iterator[Finding]:
                 yield Finding(f"{path}.state_offline", "is the same payload as state_online")
 
 
-def _topic(path: str, topic: str, settings: Settings, results: dict[str, str]) -> Iterator[Finding]:
+def _topic(path: str, topic: str, settings: Settings, results: TopicTable[str]) -> Iterator[Finding]:
     try:
         check_sensor_topic(topic)
     except ForbiddenTopic as error:
@@ -151,9 +152,8 @@ def _topic(path: str, topic: str, settings: Settings, results: dict[str, str]) -
         what = f"topics under {prefix}/ are the gateway's own; use another one, or change mqtt.topic_prefix"
         yield Finding(path, what)
         return
-    for pipeline, each in results.items():
-        if matches(each, topic):
-            yield Finding(path, f"the results of pipeline {pipeline} go there: it would feed itself")
+    for pipeline in results.match(topic)[:1]:
+        yield Finding(path, f"the results of pipeline {pipeline} go there: it would feed itself")
 
 
 def _payload(path: str, stream: StreamSettings, settings: Settings) -> Iterator[Finding]:
@@ -193,10 +193,8 @@ def _pipelines(settings: Settings) -> Iterator[Finding]:
     for name, pipeline in settings.pipelines.items():
         path = f"pipelines.{name}"
         if pipeline.model not in settings.models:
-            what = (
-                f"no model {pipeline.model!r} under models:; {nearest(pipeline.model, list(settings.models))}"
-            )
-            yield Finding(f"{path}.model", what)
+            near = nearest(pipeline.model, list(settings.models))
+            yield Finding(f"{path}.model", f"no model {shown(pipeline.model)} under models:; {near}")
         try:
             check_template(pipeline.publish.topic)
         except BadTemplate as error:
@@ -209,21 +207,20 @@ def _pipelines(settings: Settings) -> Iterator[Finding]:
             )
 
 
-def _known(path: str, names: Iterable[str], pipelines: Iterable[str]) -> Iterator[Finding]:
-    known = list(pipelines)
+def _known(path: str, names: Iterable[str], pipelines: Mapping[str, object]) -> Iterator[Finding]:
     for index, name in enumerate(names):
-        if name not in known:
-            what = f"no pipeline {name!r} under pipelines:; {nearest(name, known)}"
+        if name not in pipelines:
+            what = f"no pipeline {shown(name)} under pipelines:; {nearest(name, list(pipelines))}"
             yield Finding(f"{path}.pipelines[{index}]", what)
 
 
-def _result_filters(settings: Settings) -> dict[str, str]:
-    """Return a filter for each pipeline's results, by the pipeline's name."""
-    return {
-        name: template_filter(pipeline.publish.topic, _names(settings, name, pipeline))
-        for name, pipeline in settings.pipelines.items()
-        if _is_template(pipeline.publish.topic)
-    }
+def _result_topics(settings: Settings) -> TopicTable[str]:
+    """Return a table from topics to the pipelines that publish there."""
+    table: TopicTable[str] = TopicTable()
+    for name, pipeline in settings.pipelines.items():
+        if _is_template(pipeline.publish.topic):
+            table.add(template_filter(pipeline.publish.topic, _names(settings, name, pipeline)), name)
+    return table
 
 
 def _names(settings: Settings, name: str, pipeline: PipelineSettings) -> dict[str, str]:

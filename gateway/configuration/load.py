@@ -6,13 +6,14 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
 from gateway.configuration.checks import Finding, check
 from gateway.configuration.document import MAX_BYTES, text_from
 from gateway.configuration.file_checks import check_files, check_mode
 from gateway.configuration.place import Positions
-from gateway.configuration.reader import in_order, read_leniently
+from gateway.configuration.reader import MAX_ISSUES, in_order, read_leniently
 from gateway.configuration.secrets import SecretSource
 from gateway.configuration.settings import Settings
 from gateway.errors import ConfigError, ConfigIssue
@@ -70,7 +71,9 @@ def inspect(path: str | Path, environment: Mapping[str, str] | None = None) -> L
     reading = read_leniently(data, file, Settings, secrets=source)
     settings = _absolute(reading.value, base_dir)
     written = text_from(data.decode(), reading.positions.at("mqtt.password"))
-    findings = [*check(settings), *check_files(settings), *check_mode(settings, written, mode)]
+    # More than can be told need not be found: names are compared for each finding.
+    found = chain(check(settings), check_files(settings), check_mode(settings, written, mode))
+    findings = list(islice(found, 2 * MAX_ISSUES))
     wrong = _beside(reading.issues, (f for f in findings if not f.is_warning))
     issues = [*reading.issues, *(reading.positions.issue(f.path, f.what) for f in wrong)]
     warnings = [

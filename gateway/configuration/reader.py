@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 MAX_ISSUES = 100
 _MAX_KEY = 256
+_MAX_COMPARED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +355,7 @@ def _stand_in(shape: Shape) -> object:
 
 def nearest(name: str, known: list[str]) -> str:
     """Return words that name the known key nearest to ``name``, or list the keys when none is near."""
-    close = difflib.get_close_matches(name[:64], known, 1, 0.6)
+    close = difflib.get_close_matches(name[:64], known[:_MAX_COMPARED], 1, 0.6)
     if close:
         return f"did you mean {close[0]}?"
     if not known:

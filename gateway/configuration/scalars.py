@@ -14,6 +14,8 @@ from gateway.configuration.document import Scalar
 
 PlainValue = bool | int | float | str | None
 
+MAX_TEXT = 4096
+
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
@@ -40,9 +42,15 @@ def shown(text: str) -> str:
 
 
 def as_text(scalar: Scalar) -> str:
-    """Return the characters as written; raises ``WrongType`` for null and control characters."""
+    """Return the characters as written.
+
+    Raises:
+        WrongType: It is null, holds control characters, or more than ``MAX_TEXT`` characters.
+    """
     if is_null(scalar):
         raise WrongType('needs a text; write "" for an empty one')
+    if len(scalar.text) > MAX_TEXT:
+        raise WrongType(f"holds {len(scalar.text)} characters; at most {MAX_TEXT} are taken")
     control = _CONTROL.search(scalar.text)
     if control is not None:
         raise WrongType(f"holds the control character U+{ord(control.group()):04X}")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.configuration.option import Option
+from gateway.configuration.scalars import MAX_TEXT
 from gateway.configuration.secret import Secret
 from gateway.configuration.settings import NAME, Settings
 from gateway.configuration.shape import Key, Leaf, ListOf, MapOf, Maybe, Section, Shape, section_of
@@ -119,6 +120,8 @@ def _step() -> Json:
 
 def _leaf(leaf: Leaf, option: Option) -> Json:
     known: Json = {"type": _TYPES[leaf]}
+    if known["type"] == "string":
+        known["maxLength"] = MAX_TEXT
     if leaf is Leaf.SECRET:
         known["writeOnly"] = True
     if option.choices:

@@ -136,6 +136,7 @@ def test_everything_wrong_is_reported_at_once_in_the_order_of_the_file() -> None
         ("key: ${env:X}", "not taken in this file"),
         ("labels: {a: '${env:X}'}", "secrets only"),
         ("plate: C", "duplicate"),
+        (f"owner: {'a' * 4097}", "at most 4096"),
         ('owner: "a\\0b"', "control character U+0000"),
         ('labels: {"a\\eb": c}', "control character"),
     ],
