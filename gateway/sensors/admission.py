@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.configuration.settings import AdmissionRule
-from gateway.errors import ForbiddenTopic
 from gateway.mqtt.topic import matches
 from gateway.sensors.sensor import LEARNED, Sensor, Stream
 from gateway.sensors.topic_policy import TopicPolicy
@@ -94,7 +93,7 @@ class AdmissionRules:
         denied: list[str] = []
         for stream in sensor.streams.values():
             rule = next((rule for rule in asked if _matches_stream(rule.rule, stream)), None)
-            if self._is_forbidden(stream):
+            if self._policy is not None and self._policy.is_own(stream.topic):
                 denied.append(f"topic {stream.topic[:80]!r} is one of the gateway's own")
             elif rule is None:
                 pending.append("no admission rule matches")
@@ -134,15 +133,6 @@ class AdmissionRules:
             return known, ""
         fitting = tuple(name for name in known if self._takes(stream, name))
         return fitting, "" if fitting else f"no pipeline of admission rule {rule.number} takes its payloads"
-
-    def _is_forbidden(self, stream: Stream) -> bool:
-        if self._policy is None or not stream.topic:
-            return False
-        try:
-            self._policy.check_stream(stream.topic)
-        except ForbiddenTopic:
-            return True
-        return False
 
     def _takes(self, stream: Stream, pipeline: str) -> bool:
         return self._fits is None or self._fits(stream, pipeline)

@@ -53,6 +53,10 @@ class TopicPolicy:
         patterns += sorted({_result_pattern(result, self._prefix, self._gateway_id) for result in results})
         self._own = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.DOTALL)
 
+    def is_own(self, topic: str) -> bool:
+        """Return whether the gateway itself publishes on a topic."""
+        return self._own.fullmatch(topic) is not None
+
     def check_state(self, topic: str) -> str:
         """Return ``topic`` if a sensor may be watched on it.
 
@@ -61,7 +65,7 @@ class TopicPolicy:
                 characters, begins with ``$``, or is one of the gateway's own.
         """
         check_sensor_topic(topic)
-        if self._own.fullmatch(topic):
+        if self.is_own(topic):
             raise ForbiddenTopic(f"topic {topic[:80]!r} is one of the gateway's own")
         return topic
 
