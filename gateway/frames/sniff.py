@@ -87,7 +87,8 @@ def detect(data: memoryview, declared: Declaration) -> Kind:
             raise UnknownMedia(f"media type {media[:80]!r} is not supported")
         return kind
     if declared.dtype:
-        return Kind.TENSOR
+        # The type may be declared of the .npy file that is sent; other magic is too short to overrule it.
+        return Kind.NPY if bytes(data[: len(NPY_MAGIC)]) == NPY_MAGIC else Kind.TENSOR
     guess = _by_magic(data) or _by_form(data)
     if guess is None:
         raise UnknownMedia("nothing is declared about the payload, and its bytes do not tell what it is")

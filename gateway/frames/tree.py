@@ -14,6 +14,8 @@ MAX_ITEMS = 1_000_000
 # A dict or list weighs up to 232 bytes however little it holds.
 MAX_CONTAINERS = 100_000
 
+_CONTAINERS = frozenset({list, dict})
+
 
 def check_counts(media: str, items: int, containers: int) -> None:
     """Refuse what would take too much memory as Python objects.
@@ -34,15 +36,15 @@ def check_depth(media: str, tree: Tree, max_depth: int) -> None:
     Raises:
         TooLarge: The nesting is deeper.
     """
-    level = [tree] if isinstance(tree, (list, dict)) else []
+    level = [tree] if type(tree) in _CONTAINERS else []
     for _ in range(max_depth):
         if not level:
             return
         level = [
             child
             for container in level
-            for child in (container.values() if isinstance(container, dict) else container)
-            if isinstance(child, (list, dict))
+            for child in (container.values() if type(container) is dict else container)
+            if type(child) in _CONTAINERS
         ]
     if level:
         raise TooLarge(f"{media}: nested deeper than {max_depth}")

@@ -99,6 +99,10 @@ def test_a_declared_element_type_makes_it_a_raw_tensor() -> None:
     assert detect(memoryview(b"\xff\xd8\xff\xe0"), Declaration(dtype="uint8")) is Kind.TENSOR
 
 
+def test_npy_is_never_taken_for_the_elements_of_a_raw_tensor() -> None:
+    assert detect(memoryview(b"\x93NUMPY\x01\x00"), Declaration(dtype="uint8")) is Kind.NPY
+
+
 @given(st.binary(max_size=40), st.text(max_size=12))
 def test_any_bytes_and_type_give_a_kind_or_unknown_media(data: bytes, media: str) -> None:
     for declared in (PLAIN, Declaration(media=media)):
