@@ -175,7 +175,7 @@ def _words(error: yaml.MarkedYAMLError, text: str) -> str:
     line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
     if "\t" in line[: mark.column + 1 if mark is not None else 0]:
         return what + "; indent with spaces, not tabs"
-    if error.problem == "mapping values are not allowed in this context":
+    if (error.problem or "").startswith("mapping values are not allowed"):
         return what + '; put quotes around a text that holds ": ", and check the indentation'
     if re.search(r":\s+[{@`%*&!]", line):
         return what + "; put quotes around a text that starts with such a character"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +48,14 @@ def test_every_node_knows_its_line_and_column() -> None:
     assert [item.place for item in numbers.value.items] == [Place(4, 10), Place(4, 13), Place(4, 16)]
 
 
+@pytest.fixture(params=["libyaml", "python"])
+def _loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parse with libyaml, and with the parser that PyYAML falls back to where it is missing."""
+    if request.param == "python":
+        monkeypatch.delattr(yaml, "CSafeLoader")
+
+
+@pytest.mark.usefixtures("_loader")
 @pytest.mark.parametrize(
     ("text", "place", "words"),
     [
