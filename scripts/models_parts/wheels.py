@@ -8,6 +8,12 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+READ_PLATFORM = (
+    "--python-version=3.11",
+    "--platform=manylinux_2_17_x86_64",
+    "--platform=manylinux2014_x86_64",
+)
+
 
 def fetched(requirement: str, folder: Path, *, source: bool = False) -> Path:
     """Download one package file, without what it depends on; return its path.
@@ -17,9 +23,10 @@ def fetched(requirement: str, folder: Path, *, source: bool = False) -> Path:
     """
     target = folder / requirement.replace("==", "-")
     target.mkdir(parents=True, exist_ok=True)
-    kind = "--no-binary=:all:" if source else "--only-binary=:all:"
+    # Wheels are read, not installed: those of one platform do, whatever runs here.
+    kind = ["--no-binary=:all:"] if source else ["--only-binary=:all:", *READ_PLATFORM]
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
-    subprocess.run([*command, kind, "--dest", str(target), requirement], check=True)
+    subprocess.run([*command, *kind, "--dest", str(target), requirement], check=True)
     (path,) = target.iterdir()
     return path
 
