@@ -14,6 +14,7 @@ from gateway.errors import SensorRefused, TooManySensors, UnknownMedia
 from gateway.frames.declaration import Declaration
 from gateway.frames.sniff import detect
 from gateway.mqtt.message import Message
+from gateway.mqtt.topic import matches
 from gateway.sensors.dialect import Event, SensorAppeared, SensorChanged, SensorLost, Subscription
 from gateway.sensors.identity import sensor_id
 from gateway.sensors.sensor import LEARNED, Sensor, Stream
@@ -129,8 +130,10 @@ class Learner:
             self._policy.check_stream(message.topic)
         except SensorRefused:
             return ()  # the gateway's own and the broker's topics are no finds
-        if not message.payload:
-            return ()
+        if not message.payload or not any(
+            matches(wanted, message.topic) for wanted in self._settings.filters
+        ):
+            return ()  # removed, or a late message of a subscription that has ended
         if len(self._topics) >= self._settings.max_topics:
             raise TooManySensors(f"learn mode lists {len(self._topics)} topics and no more")
         sensor = _sensor(sensor_id(message.topic), message.topic, guess_media(message.payload))

@@ -17,7 +17,7 @@ JPEG = b"\xff\xd8\xff\xe0" + bytes(20)
 
 
 def learner(max_topics: int = 8, used: frozenset[str] = frozenset()) -> Learner:
-    settings = LearnSettings(filters=("yard/#",), max_topics=max_topics)
+    settings = LearnSettings(filters=("yard/#", "YARD", "gw/#", "$SYS/#"), max_topics=max_topics)
     return Learner(settings, TopicPolicy("gw", "jetson-1"), used.__contains__)
 
 
@@ -40,7 +40,7 @@ def test_payloads_are_guessed_by_their_first_bytes(payload: bytes, media: str) -
 
 def test_a_new_topic_is_listed_with_a_guess() -> None:
     learning = learner()
-    assert learning.filters() == (Subscription("yard/#", qos=0),)
+    assert learning.filters()[0] == Subscription("yard/#", qos=0)
     (event,) = learning.receive(message("yard/cam/frame", JPEG, retain=False), 1.0)
     assert isinstance(event, SensorAppeared)
     assert event.sensor.dialect == "learned"
@@ -73,6 +73,7 @@ def test_topics_of_known_sensors_and_of_the_gateway_are_not_listed() -> None:
     for topic in ("yard/known", "gw/jetson-1/results/a/b", "gw/announce/cam", "$SYS/x"):
         assert learning.receive(message(topic, JPEG), 1.0) == ()
     assert learning.receive(message("yard/empty", b""), 1.0) == ()
+    assert learning.receive(message("elsewhere", JPEG), 1.0) == ()
     assert learning.topics == {}
 
 
