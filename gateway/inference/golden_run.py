@@ -82,10 +82,22 @@ def read_arrays(path: Path) -> dict[str, Array]:
             total = sum(entry.file_size for entry in archive.infolist())
         if total > _MOST_ARRAY_BYTES:
             raise LoadFailed(f"{path}: unpacks to {total} bytes, more than {_MOST_ARRAY_BYTES}")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
+        with np.load(path, allow_pickle=False) as members:
+            arrays = {name: members[name] for name in members.files}
+    except (
+        MemoryError,
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        zipfile.BadZipFile,
+        NotImplementedError,
+    ) as error:
         raise LoadFailed(f"{path}: not an .npz of plain arrays: {error}") from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # NumPy gives back the bytes of what it does not know
+            raise LoadFailed(f"{path}: {name} is no array")
+    return arrays
 
 
 def _real(model: LoadedModel, rows: list[Mapping[str, Array]]) -> dict[str, Array]:
