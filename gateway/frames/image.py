@@ -67,11 +67,11 @@ def decode_jpeg(data: memoryview, limits: PayloadLimits, hint: DecodeHint | None
     width, height = (0, 0) if hint is None else hint.needed_size(header.width, header.height)
     colours = "GRAY" if hint is not None and hint.grey else "RGB"
     try:
-        rows, columns, _, _ = simplejpeg.decode_jpeg_header(data)
+        rows, columns, _, _ = simplejpeg.decode_jpeg_header(data, strict=True)
         if (columns, rows) != (header.width, header.height):
             raise Malformed("image/jpeg: holds two frame headers that differ")
         pixels = simplejpeg.decode_jpeg(
-            data, colours, fastdct=False, fastupsample=False, min_height=height, min_width=width
+            data, colours, fastdct=False, fastupsample=False, min_height=height, min_width=width, strict=True
         )
     except ValueError as error:
         raise Malformed(f"image/jpeg: {_first_line(error)}") from error

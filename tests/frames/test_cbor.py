@@ -40,11 +40,21 @@ trees = st.recursive(
 )
 
 
+def of_open_length(tree: Tree) -> bytes:
+    """Encode lists and maps without their length."""
+    if isinstance(tree, list):
+        return b"\x9f" + b"".join(map(of_open_length, tree)) + b"\xff"
+    if isinstance(tree, dict):
+        pairs = (cbor2.dumps(key) + of_open_length(value) for key, value in tree.items())
+        return b"\xbf" + b"".join(pairs) + b"\xff"
+    return cbor2.dumps(tree)
+
+
 @given(trees, st.booleans())
 @settings(max_examples=150)
 def test_what_another_writer_encodes_is_read_back(tree: Tree, canonical: bool) -> None:
     assert tree == read(cbor2.dumps(tree, canonical=canonical))
-    assert tree == read(cbor2.dumps(tree, indefinite_containers=True))
+    assert tree == read(of_open_length(tree))
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_more_bytes_than_allowed_are_refused_unparsed() -> None:
 
 
 @given(trees, st.integers(0, 10**9))
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_damaged_text_gives_a_value_or_a_typed_error(tree: Tree, seed: int) -> None:
     try:
         parsed(damaged(json.dumps(tree).encode(), seed))

@@ -206,7 +206,7 @@ texts = st.text(max_size=12) | st.text(alphabet="0123456789-:.TZe+, []", max_siz
 @given(st.none() | texts, st.lists(st.tuples(st.sampled_from(KEYS), texts), max_size=5))
 @example(None, [("ts", "9999-12-31T23:59:59-23:59")])
 @example(None, [("ts", "1970-01-01T00:00:00+00:01")])
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_any_message_gives_a_declaration_or_a_typed_error(
     content_type: str | None, properties: list[tuple[str, str]]
 ) -> None:

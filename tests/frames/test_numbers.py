@@ -167,7 +167,7 @@ paths = st.lists(st.sampled_from(["a", "b", "a.b", "a[0]", "[1]", "b.b[0].a"]), 
 
 
 @given(trees, paths, st.sampled_from([(), (-1,), (-1, 2), (1, 1), (2, -1)]))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_any_tree_gives_finite_readings_or_a_typed_error(
     tree: Tree, fields: tuple[str, ...], shape: tuple[int, ...]
 ) -> None:

@@ -209,7 +209,7 @@ def test_any_bytes_under_any_declaration_give_a_value_or_a_typed_error(data: byt
 
 
 @given(st.sampled_from(range(len(SAMPLES))), st.integers(0, 10**9), st.booleans(), st.integers(0, 10**9))
-@settings(max_examples=800)
+@settings(max_examples=500)
 def test_damaged_payloads_give_a_value_or_a_typed_error(
     index: int, seed: int, swapped: bool, other: int
 ) -> None:

@@ -126,7 +126,7 @@ packs = st.lists(st.dictionaries(st.sampled_from([*LABELS, "x_", "other"]), valu
 
 
 @given(packs | values)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_any_pack_gives_readings_or_a_typed_error(pack: Tree) -> None:
     payload = memoryview(cbor2.dumps(pack))
     try:
