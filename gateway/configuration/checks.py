@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import prod
 
 from gateway.configuration.address import Address, BadAddress, broker_address
-from gateway.configuration.reader import nearest
+from gateway.configuration.nearest import nearest
 from gateway.configuration.scalars import shown
 from gateway.configuration.settings import PipelineSettings, Settings, StreamSettings
 from gateway.configuration.template import BadTemplate, check_template, template_filter

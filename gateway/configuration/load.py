@@ -69,7 +69,7 @@ def inspect(path: str | Path, environment: Mapping[str, str] | None = None) -> L
     base_dir = Path(path).parent.resolve()
     source = SecretSource(os.environ if environment is None else environment, base_dir)
     reading = read_leniently(data, file, Settings, secrets=source)
-    settings = _absolute(reading.value, base_dir)
+    settings = absolute(reading.value, base_dir)
     written = text_from(data.decode(), reading.positions.at("mqtt.password"))
     # More than can be told need not be found: names are compared for each finding.
     found = chain(check(settings), check_files(settings), check_mode(settings, written, mode))
@@ -96,8 +96,8 @@ def _read(path: Path, file: str) -> tuple[bytes, int]:
         raise ConfigError((ConfigIssue(file, 0, 0, "(file)", f"cannot be read: {reason}"),)) from None
 
 
-def _absolute(settings: Settings, base_dir: Path) -> Settings:
-    """Return settings in which every path is absolute."""
+def absolute(settings: Settings, base_dir: Path) -> Settings:
+    """Return settings in which every path is absolute; relative ones were meant from ``base_dir``."""
 
     def resolved(path: str) -> str:
         return os.path.normpath(base_dir / path) if path else ""

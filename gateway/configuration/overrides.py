@@ -1,79 +1,104 @@
 """``dotted.key=value`` settings from the command line, laid over a file that was read.
 
-Only plain keys can be set this way (text, numbers, true and false), and each is
-held to the same limits as in the file.
+Only plain keys can be set this way (text, numbers, true and false); each is held
+to the same limits as in the file, and to the rest of the file. A relative path is
+relative to the folder in which the command was given, as elsewhere on its line.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from gateway.configuration.load import LoadedSettings
-from gateway.configuration.reader import read_leniently
+from gateway.configuration.checks import check
+from gateway.configuration.file_checks import check_files
+from gateway.configuration.load import LoadedSettings, absolute
+from gateway.configuration.nearest import nearest
+from gateway.configuration.place import Place, Positions
+from gateway.configuration.reader import read_word
+from gateway.configuration.secrets import SecretSource
 from gateway.configuration.settings import Settings
+from gateway.configuration.shape import Key, Leaf, MapOf, Section, section_of
 from gateway.errors import ConfigError, ConfigIssue
 
-_PLACE = "--set"
+_PLACE = Positions("--set", {"": Place(0, 0)})
 
 
 def overridden(loaded: LoadedSettings, overrides: Sequence[str]) -> LoadedSettings:
     """Return the settings with every override applied, in order.
 
     Raises:
-        ConfigError: An override names no plain key, or its value is not allowed.
+        ConfigError: An override names no plain key, its value is not allowed, or it
+            does not fit the rest of the file; every issue is in it.
     """
-    settings = loaded.settings
+    if not overrides:
+        return loaded
+    secrets = SecretSource(os.environ, Path.cwd())
+    settings: Any = loaded.settings
+    issues: list[ConfigIssue] = []
     for override in overrides:
-        path, sign, value = override.partition("=")
-        if not sign:
-            raise _wrong(override, "write --set dotted.key=value")
-        settings = _set(settings, path, path.split("."), value)
+        path, sign, text = override.partition("=")
+        try:
+            if not sign:
+                raise _wrong(override, "write --set dotted.key=value")
+            key, keys = _key(settings, path)
+            settings = _set(settings, keys, read_word(text, key, path, _PLACE, secrets))
+        except ConfigError as error:
+            issues.extend(error.issues)
+    settings = absolute(settings, Path.cwd())
+    # The file was right by itself: whatever is found now comes of the overrides.
+    issues.extend(_PLACE.issue(path, what) for path, what in _found(settings))
+    if issues:
+        raise ConfigError(tuple(issues))
     return dataclasses.replace(loaded, settings=settings)
 
 
-def _set(holder: Any, path: str, keys: Sequence[str], value: str) -> Any:
-    """Return ``holder`` with the key at the end of ``keys`` changed."""
-    key, rest = keys[0], keys[1:]
-    if isinstance(holder, Mapping) and key in holder and rest:
-        return {**holder, key: _set(holder[key], path, rest, value)}
-    if not dataclasses.is_dataclass(holder) or key not in {
-        field.name for field in dataclasses.fields(holder)
-    }:
-        raise _wrong(path, "no such key")
-    current = getattr(holder, key)
-    if rest:
-        return dataclasses.replace(holder, **{key: _set(current, path, rest, value)})  # type: ignore[type-var]
-    if dataclasses.is_dataclass(current) or isinstance(current, (Mapping, tuple)):
-        raise _wrong(path, "only plain keys can be set from the command line")
-    return dataclasses.replace(holder, **{key: _value(path, value)})  # type: ignore[type-var]
+def _key(settings: Settings, path: str) -> tuple[Key, tuple[str, ...]]:
+    """Return the declaration of a plain key, and the names that lead to it."""
+    section = section_of(Settings)
+    holder: Any = settings
+    names: list[str] = []
+    rest = path
+    while True:
+        known = {key.name: key for key in section.keys}
+        name, _, rest = rest.partition(".")
+        names.append(name)
+        if name not in known:
+            raise _wrong(path, f"unknown key; {nearest(name, list(known))}")
+        key, holder = known[name], getattr(holder, name)
+        shape = key.shape
+        if isinstance(shape, MapOf) and isinstance(shape.item, Section) and rest:
+            # Names may hold dots themselves; the longest that is there is meant.
+            inner = max((n for n in holder if rest.startswith(f"{n}.")), key=len, default=None)
+            if inner is None:
+                raise _wrong(path, f"no such name; {nearest(rest.partition('.')[0], list(holder))}")
+            names.append(inner)
+            holder, rest, shape = holder[inner], rest[len(inner) + 1 :], shape.item
+        if isinstance(shape, Section) and rest:
+            section = shape
+        elif isinstance(shape, Leaf) and not rest:
+            return key, tuple(names)
+        else:
+            raise _wrong(path, "only plain keys can be set from the command line")
 
 
-def _value(path: str, value: str) -> Any:
-    """Read one value as the file would: through the reader, so that types and limits are its own."""
-    keys = path.split(".")
-    quoted = "'" + value.replace("'", "''") + "'"
-    issues: list[ConfigIssue] = []
-    for text in (value, quoted):
-        document = "".join(f"{'  ' * depth}{key}:\n" for depth, key in enumerate(keys[:-1]))
-        document += f"{'  ' * (len(keys) - 1)}{keys[-1]}: {text}\n"
-        try:
-            reading = read_leniently(document, _PLACE, Settings)
-        except ConfigError as error:
-            issues = list(error.issues)
-            continue
-        issues = [issue for issue in reading.issues if issue.path == path]
-        if not issues:
-            return _found(reading.value, keys)
-    raise ConfigError(tuple(issues))
+def _set(holder: Any, names: Sequence[str], value: object) -> Any:
+    """Return ``holder`` with the key at the end of ``names`` changed."""
+    name, rest = names[0], names[1:]
+    if isinstance(holder, Mapping):
+        return {**holder, name: _set(holder[name], rest, value)}
+    inner = _set(getattr(holder, name), rest, value) if rest else value
+    return dataclasses.replace(holder, **{name: inner})
 
 
-def _found(holder: Any, keys: Sequence[str]) -> Any:
-    for key in keys:
-        holder = holder[key] if isinstance(holder, Mapping) else getattr(holder, key)
-    return holder
+def _found(settings: Settings) -> Iterator[tuple[str, str]]:
+    for finding in (*check(settings), *check_files(settings)):
+        if not finding.is_warning:
+            yield finding.path, finding.what
 
 
 def _wrong(path: str, what: str) -> ConfigError:
-    return ConfigError((ConfigIssue(_PLACE, 0, 0, path, what),))
+    return ConfigError((_PLACE.issue(path, what),))

@@ -8,7 +8,6 @@ guessed, nothing is dropped silently.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Generic, TypeVar, cast
 
 from gateway.configuration import scalars
 from gateway.configuration.document import Entry, ListNode, MapNode, Node, Scalar, parse
+from gateway.configuration.nearest import nearest
 from gateway.configuration.option import Option
 from gateway.configuration.place import START, Place, Positions
 from gateway.configuration.scalars import PlainValue, WrongType, shown
@@ -29,7 +29,6 @@ T = TypeVar("T")
 
 MAX_ISSUES = 100
 _MAX_KEY = 256
-_MAX_COMPARED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +94,19 @@ def read_leniently(
     return Reading(cast(T, value), reader.positions, tuple(reader.warnings), in_order(reader.issues))
 
 
+def read_word(text: str, key: Key, path: str, positions: Positions, secrets: SecretSource) -> object:
+    """Read a text that somebody gave for one plain key, as if it stood in a file without quotes.
+
+    Raises:
+        ConfigError: It is not what the key takes.
+    """
+    reader = _Reader(positions, secrets)
+    value = reader.value(Scalar(positions.at(path), text, plain=text != ""), key.shape, key.option, path)
+    if reader.issues:
+        raise ConfigError(tuple(reader.issues))
+    return value
+
+
 def in_order(issues: Iterable[ConfigIssue]) -> tuple[ConfigIssue, ...]:
     """Return issues by place, at most ``MAX_ISSUES``.
 
@@ -157,9 +169,10 @@ class _Reader:
             return None
         if empty and isinstance(shape, Section):
             return self.section(MapNode(entry.key.place, ()), shape, path)
-        return self._value(entry.value, shape, option, path)
+        return self.value(entry.value, shape, option, path)
 
-    def _value(self, node: Node, shape: Shape, option: Option, path: str) -> object:
+    def value(self, node: Node, shape: Shape, option: Option, path: str) -> object:
+        """Read a value of any shape."""
         match shape:
             case Section():
                 return self.section(node, shape, path)
@@ -170,7 +183,7 @@ class _Reader:
             case Maybe():
                 if isinstance(node, Scalar) and scalars.is_null(node):
                     return None
-                return self._value(node, shape.inner, option, path)
+                return self.value(node, shape.inner, option, path)
             case Leaf.STEP:
                 return self._step(node, path)
             case Leaf.ANY:
@@ -185,7 +198,7 @@ class _Reader:
         for index, item in enumerate(node.items):
             at = f"{path}[{index}]"
             self.positions.places[at] = item.place
-            values.append(self._value(item, shape.item, option, at))
+            values.append(self.value(item, shape.item, option, at))
         return tuple(value for value in values if value is not _REFUSED)
 
     def _map(self, node: Node, shape: MapOf, option: Option, path: str) -> object:
@@ -351,16 +364,6 @@ def _stand_in(shape: Shape) -> object:
             return _STAND_INS.get(shape)
         case _:
             return None
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """Return words that name the known key nearest to ``name``, or list the keys when none is near."""
-    close = difflib.get_close_matches(name[:64], known[:_MAX_COMPARED], 1, 0.6)
-    if close:
-        return f"did you mean {close[0]}?"
-    if not known:
-        return "none is known"
-    return "known: " + ", ".join(known[:12]) + (" ..." if len(known) > 12 else "")
 
 
 def _not_chosen(value: str, choices: tuple[str, ...]) -> str:
