@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib import util
+from importlib import metadata, util
 from importlib.machinery import ModuleSpec
 
 import pytest
@@ -86,3 +86,9 @@ print([name for name in ("onnxruntime", "asyncio", "paho", "PIL", "yaml") if nam
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60)
     assert done.stdout.strip() == b"[]"
+
+
+def test_the_version_is_the_one_that_is_installed() -> None:
+    path = MODELS / "motion-int8" / "motion_int8.tflite"
+    facts = open_engine(path, "tflite", "litert", EngineOptions()).facts
+    assert facts.version == metadata.version("ai-edge-litert")
