@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from gateway.errors import MalformedAnnouncement, OversizeAnnouncement, TooManySensors
 from gateway.frames.declaration import Declaration
@@ -166,16 +167,16 @@ class Announcements:
         if not is_sensor_id(name.replace("_", "-")):
             raise MalformedAnnouncement(f"stream {name[:80]!r}: a name is a-z, 0-9, - and _, at most 63 long")
         found = document.as_object(value, f"stream {name}")
-        delivery: Delivery = "latest"
-        if document.text(found, "delivery", "latest") == "every":
-            delivery = "every"
+        delivery = document.text(found, "delivery", "latest")
+        if delivery not in ("latest", "every"):
+            raise MalformedAnnouncement(f"delivery {delivery[:40]!r}: latest or every is expected")
         return Stream(
             name=name,
             topic=self._policy.check_stream(document.text(found, "topic")),
             declaration=read_declaration(found),
             qos=min(1, document.integer(found, "qos", high=2)),
             ttl_ms=document.integer(found, "ttl_ms", high=3_600_000),
-            delivery=delivery,
+            delivery=cast("Delivery", delivery),
             title=document.words(found, "title"),
         )
 
