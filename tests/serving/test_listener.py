@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import http.client
 import selectors
 import socket
@@ -39,7 +38,6 @@ def serve(
 
     before = open_files()
     asyncio.run(run())
-    gc.collect()
     assert open_files() == before
 
 
