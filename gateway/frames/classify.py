@@ -56,11 +56,11 @@ class Classify:
 
         return finish
 
-    def _scores(self, output: Output, codes: Array, best: NDArray[np.intp]) -> NDArray[np.float32]:
+    def _scores(self, output: Output, codes: Array, best: NDArray[np.intp]) -> NDArray[np.floating]:
         if self.activation == "softmax":
-            real = output.real(codes)
+            real = output.real(codes).astype(np.float64)  # differences of great float32 overflow
             powers = np.exp(real - real.max())
-            scores: NDArray[np.float32] = powers[best] / powers.sum()
+            scores: NDArray[np.floating] = powers[best] / powers.sum()
             return scores
         picked = output.real(codes[best])
         return sigmoid(picked) if self.activation == "sigmoid" else picked

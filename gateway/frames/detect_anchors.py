@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gateway.configuration.option import option
 from gateway.frames.anchors import AnchorScales, sized_anchors, unit_anchors
 from gateway.frames.detections import detection, picture_size
-from gateway.frames.nms import NONE, Candidates, Suppression, suppress
+from gateway.frames.nms import NONE, Candidates, Suppression
 from gateway.frames.outputs import Output, named_output, sigmoid
 from gateway.frames.steps import Answers, Finisher, Prediction, Site
 
@@ -78,12 +78,12 @@ class DetectAnchors:
             scores.real(best.max())  # one NaN anywhere is the greatest
             places = np.flatnonzero(best >= floor)
             if not len(places):
-                return detection(NONE, answers, labels)
+                return detection(NONE, how, answers, labels)
             certainty = sigmoid(scores.real(best[places])).astype(np.float64)
             raw = boxes.real(boxes.codes(row)[places]).astype(np.float64)
             found = self._decoded(raw, anchors[places], scale, size)
             candidates = Candidates(found[0], certainty, codes[places].argmax(axis=1), found[1])
-            return detection(suppress(candidates, how), answers, labels)
+            return detection(candidates, how, answers, labels)
 
         return finish
 

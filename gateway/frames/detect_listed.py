@@ -49,7 +49,8 @@ class DetectListed:
             kinds = np.rint(classes.real(classes.codes(row)[places])).astype(np.intp) - self.first_class
             points = np.empty((len(places), 0, 2))
             found = Candidates(told[:, [1, 0, 3, 2]] * size, certainty[places], kinds, points)
-            return detection(found.picked(np.argsort(-found.scores, kind="stable")), answers, labels)
+            ranked = found.picked(np.argsort(-found.scores, kind="stable"))
+            return detection(ranked, None, answers, labels)
 
         return finish
 

@@ -11,7 +11,7 @@ from gateway.configuration.option import option
 from gateway.errors import RunFailed
 from gateway.frames.classify import labels_for
 from gateway.frames.detections import detection, picture_size
-from gateway.frames.nms import NONE, Candidates, Suppression, suppress
+from gateway.frames.nms import NONE, Candidates, Suppression
 from gateway.frames.outputs import Output, only_output
 from gateway.frames.steps import Answers, Finisher, Prediction, Site
 
@@ -53,14 +53,14 @@ class DetectYolo:
                 raise RunFailed(f"output {output.spec.name} holds NaN or infinite values")
             places = np.flatnonzero(best >= floor)
             if not len(places):
-                return detection(NONE, answers, labels)
+                return detection(NONE, how, answers, labels)
             scores = np.clip(output.real(best[places]).astype(np.float64), 0, 1)
             told = output.real(codes[:4, places]).astype(np.float64).T * unit
             half = told[:, 2:] / 2
             corners = np.concatenate((told[:, :2] - half, told[:, :2] + half), axis=1)
             classes = codes[4:, places].argmax(axis=0)
             candidates = Candidates(corners, scores, classes, np.empty((len(places), 0, 2)))
-            return detection(suppress(candidates, how), answers, labels)
+            return detection(candidates, how, answers, labels)
 
         return finish
 

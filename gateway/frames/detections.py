@@ -7,11 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from gateway.errors import RunFailed
-from gateway.frames.nms import Candidates
+from gateway.frames.nms import Candidates, Suppression, suppress
 from gateway.frames.prepared import JsonValue
 from gateway.frames.sight import SIGHT, Sight
 from gateway.frames.specs import ImageSpec
 from gateway.frames.steps import Answers, Prediction, Site
+
+# Beyond this, in pixels, areas lose their meaning and then overflow.
+_FAR = 1e9
 
 
 def picture_size(site: Site) -> tuple[int, int]:
@@ -26,29 +29,41 @@ def picture_size(site: Site) -> tuple[int, int]:
     return spec.width, spec.height
 
 
-def detection(found: Candidates, answers: Answers, labels: Sequence[str]) -> Prediction:
-    """Return the prediction that says what was found, in the order given.
+def detection(
+    found: Candidates, how: Suppression | None, answers: Answers, labels: Sequence[str]
+) -> Prediction:
+    """Return the prediction that says which objects were found.
 
     Boxes are clipped to the picture; those that lie outside it (in the bars of
     a letterbox, say) are left out.
 
+    Args:
+        found: What the model found.
+        how: How boxes become objects; None if each is one already.
+        answers: What the model said, and what was noted of its picture.
+        labels: One label a class.
+
     Raises:
-        RunFailed: A box is not finite, or a class has no label.
+        RunFailed: A box is not finite or absurdly far away, or a class has no label.
     """
     sight = answers.notes[SIGHT]
     assert isinstance(sight, Sight)
-    size: Prediction = {"width": sight.width, "height": sight.height}
-    objects = _objects(found, sight, labels) if len(found.scores) else []
-    return {"kind": "detection", "objects": objects, "image": size}
+    objects: list[JsonValue] = []
+    if len(found.scores):
+        _check(found, labels)
+        objects = _objects(found if how is None else suppress(found, how), sight, labels)
+    return {"kind": "detection", "objects": objects, "image": {"width": sight.width, "height": sight.height}}
+
+
+def _check(found: Candidates, labels: Sequence[str]) -> None:
+    near = (np.abs(part) < _FAR for part in (found.boxes, found.points, found.scores))
+    if not all(part.all() for part in near):  # NaN is not near either
+        raise RunFailed("the model's boxes hold NaN, infinite or absurd values")
+    if not 0 <= found.classes.min() <= found.classes.max() < len(labels):
+        raise RunFailed(f"the model found a class beyond its {len(labels)} classes")
 
 
 def _objects(found: Candidates, sight: Sight, labels: Sequence[str]) -> list[JsonValue]:
-    if not (
-        np.isfinite(found.boxes).all() and np.isfinite(found.points).all() and np.isfinite(found.scores).all()
-    ):
-        raise RunFailed("the model's boxes hold NaN or infinite values")
-    if not 0 <= found.classes.min() <= found.classes.max() < len(labels):
-        raise RunFailed(f"the model found a class beyond its {len(labels)} classes")
     size = np.array((sight.width, sight.height), np.float64)
     boxes = sight.boxes(found.boxes)
     fractions = boxes / np.tile(size, 2)
