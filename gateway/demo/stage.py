@@ -113,7 +113,7 @@ class Stage:
         command = ("-m", "gateway.demo.simulator", broker.url, broker.version, PREFIX)
         sensors = await self._start("sensors", command, listen=True)
         counting = asyncio.get_running_loop().create_task(self._count(sensors), name="demo.count")
-        self.stack.callback(counting.cancel)
+        self.stack.push_async_callback(_cancelled, counting)
         return sensors
 
     async def status(self) -> Status:
@@ -151,6 +151,12 @@ class Stage:
             if told["last"]:
                 self.silent.set()
                 return
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """End a task and wait for its end: what it reads from is read by others next."""
+    task.cancel()
+    await asyncio.wait({task})
 
 
 def free_port() -> int:

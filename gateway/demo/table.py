@@ -10,26 +10,27 @@ from gateway.demo.words import in_words, printable
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its title, and the least and most letters it gets."""
+    """One column: its title, the least letters it gets, and where its cells stand."""
 
     title: str
     least: int
     right: bool = False
 
 
+# The least widths add up to the 80 columns of a plain terminal.
 COLUMNS = (
-    Column("SENSOR", 10),
+    Column("SENSOR", 8),
     Column("PRESENCE", 8),
-    Column("MODEL", 10),
-    Column("FRAMES/S", 8, right=True),
-    Column("LATEST RESULT", 22),
+    Column("MODEL", 7),
+    Column("RATE", 6, right=True),
+    Column("RESULT", 12),
     Column("AGE", 6, right=True),
-    Column("P50", 8, right=True),
-    Column("P99", 8, right=True),
+    Column("P50 MS", 6, right=True),
+    Column("P99 MS", 6, right=True),
     Column("DROPS", 5),
 )
 # What may be cut, widest first, when the terminal is narrow.
-_SHRINKING = (4, 8, 2, 0)
+_SHRINKING = (4, 8, 2, 0, 1)
 _GAP = "  "
 
 
@@ -59,7 +60,7 @@ def _row(status: Status, sensor: SensorStatus, stream: StreamStatus) -> list[str
         sensor.name,
         sensor.presence,
         ", ".join(models) or (sensor.admission or "-"),
-        "-" if stream.rate_hz is None else f"{stream.rate_hz:.1f}",
+        "-" if stream.rate_hz is None else f"{stream.rate_hz:.1f}/s",
         in_words(stream.last_result),
         _age(stream.last_result_age_s),
         _milliseconds(stream.p50_ms),
@@ -89,4 +90,4 @@ def _age(age_s: float | None) -> str:
 
 
 def _milliseconds(value_ms: float | None) -> str:
-    return "-" if value_ms is None else f"{value_ms:.1f} ms"
+    return "-" if value_ms is None else f"{value_ms:.1f}"

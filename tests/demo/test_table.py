@@ -17,11 +17,11 @@ def test_the_table_shows_what_a_person_wants_to_know() -> None:
         "Camera",
         "online",
         "efficientnet-lite0",
-        "10.0",
+        "10.0/s",
         "tiger cat 0.35",
         "0.1 s",
-        "11.2 ms",
-        "19.8 ms",
+        "11.2",
+        "19.8",
     ):
         assert words in camera
     assert camera.endswith("superseded:2")
@@ -33,7 +33,7 @@ def test_the_table_shows_what_a_person_wants_to_know() -> None:
 def test_columns_stand_below_their_titles() -> None:
     head, camera, *_ = table(read_status(body()), 200)
     assert camera.index("online") == head.index("PRESENCE")
-    assert camera.index("tiger cat") == head.index("LATEST RESULT")
+    assert camera.index("tiger cat") == head.index("RESULT")
     assert camera.index("superseded") == head.index("DROPS")
 
 
@@ -42,6 +42,6 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert all(len(line) <= width for line in table(read_status(body()), width))
 
 
-def test_a_narrow_terminal_still_shows_every_column() -> None:
-    head, *_ = table(read_status(body()), 110)
+def test_a_plain_terminal_shows_every_column() -> None:
+    head, *_ = table(read_status(body()), 80)
     assert [column.title for column in COLUMNS if column.title not in head] == []
