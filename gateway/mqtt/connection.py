@@ -27,6 +27,7 @@ from gateway.mqtt.subscriptions import RETAINED_ALWAYS, RETAINED_NEVER, Subscrip
 from gateway.mqtt.topic import is_valid_topic
 from gateway.mqtt.transport import Transport
 from gateway.mqtt.version import V5, VersionChoice
+from gateway.mqtt.wait import Bell, done_by
 
 GOODBYE_LIMIT_S = 1.0
 
@@ -64,7 +65,8 @@ class Connection:
         self._transport: Transport | None = None
         self._unacknowledged: dict[int, Message] = {}
         self._planning = False
-        self._changed = asyncio.Event()
+        self._identified = False
+        self._changed = Bell()
         self._task: asyncio.Task[None] | None = None
         self._connects = 0
         self._messages_in = 0
@@ -221,19 +223,17 @@ class Connection:
         if self.connected and transport is not None and not task.done():
             await self._sender.emptied(drain_s)
             transport.disconnect()
-            await asyncio.wait({transport.closed}, timeout=GOODBYE_LIMIT_S)
+            await done_by(transport.closed, time.monotonic() + GOODBYE_LIMIT_S)
         task.cancel()
         await asyncio.wait({task})
         self._set_state(ConnectionState.CLOSED, "")
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
 
-    # What the transport tells (TransportEvents).
-
     def received(self, message: Message) -> None:
         """Hand a message to its subscribers."""
         self._messages_in += 1
-        takers = self._subscriptions.match(message.topic)
+        takers = self._subscriptions.match(message.topic, message.identifiers)
         if message.retain:
             # Brokers of MQTT 3.1.1, and some of 5, replay although they were told not to.
             takers = tuple(one for one in takers if one.retain_handling != RETAINED_NEVER)
@@ -260,13 +260,11 @@ class Connection:
         """Note a SUBACK or UNSUBACK."""
         for refused, code in self._subscriptions.answered(mid, codes):
             self._events.on_refused(refused, code)
-        self._changed.set()
+        self._changed.ring()
 
     def writable(self) -> None:
         """Send what waits."""
         self._sender.flush()
-
-    # The way to the broker.
 
     async def _run(self) -> None:
         while True:
@@ -287,8 +285,7 @@ class Connection:
         self._transport = transport
         try:
             transport.open()
-            await asyncio.wait({transport.answer}, timeout=deadline_s - time.monotonic())
-            if not transport.answer.done():
+            if not await done_by(transport.answer, deadline_s):
                 transport.abort(f"no answer to CONNECT within {limit_s:g} s")
             answer = await transport.answer
             if isinstance(answer, Refused):
@@ -324,6 +321,7 @@ class Connection:
         self._connects += 1
         self._versions.accepted(version)
         self._backoff.connected(time.monotonic())
+        self._identified = accepted.identifiers_available
         self._subscriptions.connected(accepted.session_present)
         self._plan()
         self._sender.attach(transport, accepted, version)
@@ -368,25 +366,22 @@ class Connection:
             if mid is not None:
                 self._subscriptions.asked(mid, filters)
         for chunk in plan.subscribe:
-            mid = transport.subscribe(chunk)
+            mid = transport.subscribe(chunk, identified=self._identified)
             if mid is not None:
                 self._subscriptions.asked(mid, (one.filter for one in chunk))
-        self._changed.set()
+        self._changed.ring()
 
     def _set_state(self, state: ConnectionState, reason: str) -> None:
         if self._task is None and state is not ConnectionState.CLOSED:
             return  # on the way out: what happens now was wanted
         self.state = state
         self._events.on_state(state, reason)
-        self._changed.set()
+        self._changed.ring()
 
     async def _until(self, holds: Callable[[], bool], deadline_s: float, complaint: str) -> None:
         while not holds():
-            self._changed.clear()
-            try:
-                await asyncio.wait_for(self._changed.wait(), max(0.0, deadline_s - time.monotonic()))
-            except asyncio.TimeoutError:
-                raise DeadlineExceeded(complaint) from None
+            if not await self._changed.heard_by(deadline_s):
+                raise DeadlineExceeded(complaint)
 
 
 def _outgoing(

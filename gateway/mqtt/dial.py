@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from gateway.configuration.settings import MqttSettings
 from gateway.errors import ConfigError, ConfigIssue, Unavailable
+from gateway.mqtt.wait import done_by
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 URL_RULE = "is not mqtt://HOST[:PORT] or mqtts://HOST[:PORT]"
@@ -48,18 +49,25 @@ def read_target(settings: MqttSettings) -> Target:
         ConfigError: The URL cannot be used, or a file is missing, unreadable,
             no PEM, or a key does not belong to its certificate.
     """
+    wrong = _wrong("mqtt.url", f"{_shown(settings.url)} {URL_RULE}")
     try:
         url = urlsplit(settings.url)
-        port = url.port or DEFAULT_PORTS[url.scheme]
-    except (ValueError, KeyError):
-        raise _wrong(
-            "mqtt.url", f"{_shown(settings.url)} is not mqtt://HOST[:PORT] or mqtts://HOST[:PORT]"
-        ) from None
-    if not url.hostname or url.path.strip("/") or url.query or url.fragment:
-        raise _wrong("mqtt.url", f"{_shown(settings.url)} is not mqtt://HOST[:PORT] or mqtts://HOST[:PORT]")
+        port = url.port
+    except ValueError:
+        raise wrong from None
+    if (
+        url.scheme not in DEFAULT_PORTS
+        or not url.hostname
+        or url.path.strip("/")
+        or url.query
+        or url.fragment
+    ):
+        raise wrong
+    if url.scheme == "mqtt":
+        _refuse_certificates(settings)
     return Target(
         host=url.hostname,
-        port=port,
+        port=port or DEFAULT_PORTS[url.scheme],
         tls=_tls_context(settings) if url.scheme == "mqtts" else None,
         username=settings.username or unquote(url.username or ""),
         password=settings.password.value or unquote(url.password or ""),
@@ -103,9 +111,15 @@ async def dial(target: Target, limit_s: float) -> socket.socket:
     # half a minute, and the end of the program must not wait for it.
     threading.Thread(target=work, name="mqtt.dial", daemon=True).start()
     try:
-        return await asyncio.wait_for(done, limit_s)
-    except asyncio.TimeoutError:
-        raise Unavailable(f"{target.host}:{target.port}: no connection within {limit_s:g} s") from None
+        if not await done_by(done, time.monotonic() + limit_s):
+            raise Unavailable(f"{target.host}:{target.port}: no connection within {limit_s:g} s")
+        return done.result()
+    except asyncio.CancelledError:
+        if done.done() and done.exception() is None:
+            done.result().close()
+        raise
+    finally:
+        done.cancel()
 
 
 def _open(target: Target, limit_s: float) -> socket.socket:

@@ -46,6 +46,7 @@ class Accepted:
     max_packet_bytes: int
     maximum_qos: int
     retain_available: bool
+    identifiers_available: bool
 
 
 class RefusalKind(Enum):

@@ -29,6 +29,7 @@ class Message:
         correlation: Correlation data; empty for none.
         response_topic: Where an answer is wanted; empty for none.
         expiry_s: Seconds of life left when the broker sent it; None for no end.
+        identifiers: Identifiers of the subscriptions for which the broker sent it.
     """
 
     topic: str
@@ -42,6 +43,7 @@ class Message:
     correlation: bytes = b""
     response_topic: str = ""
     expiry_s: int | None = None
+    identifiers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

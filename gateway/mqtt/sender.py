@@ -22,6 +22,7 @@ from gateway.mqtt.handshake import Accepted
 from gateway.mqtt.outgoing import Discarded, Outbox, Outgoing
 from gateway.mqtt.transport import Transport
 from gateway.mqtt.version import V5
+from gateway.mqtt.wait import Bell, done_by
 
 # Brokers allow 20 unless MQTT 5 says otherwise (mosquitto's and others' default).
 WINDOW_V311 = 20
@@ -50,7 +51,7 @@ class Sender:
         self._tickets: dict[int, asyncio.Future[None]] = {}
         self._last_ticket = 0
         self._flushing = False
-        self._emptied = asyncio.Event()
+        self._emptied = Bell()
         self.messages_out = 0
 
     @property
@@ -98,25 +99,23 @@ class Sender:
         """
         self._last_ticket += 1
         ticket = self._last_ticket
-        done = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tickets[ticket] = done
         try:
             self.submit(replace(item, ticket=ticket))
-            await asyncio.wait_for(done, max(0.0, deadline_s - time.monotonic()))
-        except asyncio.TimeoutError:
-            raise DeadlineExceeded(f"no confirmation for {item.topic} in time", topic=item.topic) from None
+            if not await done_by(done, deadline_s):
+                raise DeadlineExceeded(f"no confirmation for {item.topic} in time", topic=item.topic)
+            done.result()
         finally:
             del self._tickets[ticket]
+            if not done.cancel() and not done.cancelled():
+                done.exception()  # seen, or not wanted any more: asyncio need not complain
 
     async def emptied(self, limit_s: float) -> bool:
         """Wait until everything was sent and confirmed; tell whether it was."""
         deadline_s = time.monotonic() + limit_s
         while not self.idle:
-            self._emptied.clear()
-            left_s = deadline_s - time.monotonic()
-            try:
-                await asyncio.wait_for(self._emptied.wait(), max(0.0, left_s))
-            except asyncio.TimeoutError:
+            if not await self._emptied.heard_by(deadline_s):
                 return self.idle
         return True
 
@@ -147,7 +146,7 @@ class Sender:
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._flush_on)
         if self.idle:
-            self._emptied.set()
+            self._emptied.ring()
 
     def _flush_on(self) -> None:
         self._flushing = False

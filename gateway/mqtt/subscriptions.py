@@ -8,16 +8,20 @@ Pure.
 3. A broker without our session is told everything again. One with it is told
    what it never confirmed, and again what wants retained messages: they may
    have changed while nobody listened, and QoS 0 is not queued for us.
+4. On MQTT 5 a message comes once for each filter that matches it. Identifiers
+   tell the copies apart, so that each subscriber takes it once: filters without
+   wildcards, of which one at most matches a topic, share an identifier; each
+   other one has its own, made from its words so that it outlives a restart.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from gateway.mqtt.message import Message
-from gateway.mqtt.topic import TopicTable
+from gateway.mqtt.topic import TopicTable, has_wildcard, matches, without_share
 
 RETAINED_ALWAYS = 0
 RETAINED_NEVER = 2
@@ -26,7 +30,8 @@ CHUNK_FILTERS = 100
 CHUNK_BYTES = 16_384
 FAILURE_CODE = 0x80
 
-Item = TypeVar("Item")
+EXACT_IDENTIFIER = 1
+LAST_IDENTIFIER = 268_435_455
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,10 +64,22 @@ class Wanted:
     retain_handling: int
     no_local: bool
 
+    @property
+    def identifier(self) -> int:
+        """What the broker puts on the messages that it sends for this filter."""
+        return identifier_of(self.filter)
+
+
+def identifier_of(filter: str) -> int:
+    """Return the subscription identifier of a filter; see rule 4."""
+    if not has_wildcard(filter) and not filter.startswith("$share/"):
+        return EXACT_IDENTIFIER
+    return EXACT_IDENTIFIER + 1 + zlib.crc32(filter.encode()) % (LAST_IDENTIFIER - EXACT_IDENTIFIER)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Packets to send: each inner tuple is one UNSUBSCRIBE or SUBSCRIBE."""
+    """Packets to send: each inner tuple is one UNSUBSCRIBE, or one SUBSCRIBE with one identifier."""
 
     unsubscribe: tuple[tuple[str, ...], ...]
     subscribe: tuple[tuple[Wanted, ...], ...]
@@ -73,6 +90,7 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self._by_filter: dict[str, list[Subscription]] = {}
+        self._by_identifier: dict[int, list[str]] = {}  # those that are not exact
         self._table: TopicTable[Subscription] = TopicTable()
         self._changed: dict[str, None] = {}  # a set that keeps its order
         self._told: dict[str, Wanted] = {}
@@ -93,7 +111,12 @@ class Subscriptions:
             ForbiddenTopic: Its filter is not valid.
         """
         self._table.add(subscription.filter, subscription)
-        self._by_filter.setdefault(subscription.filter, []).append(subscription)
+        if subscription.filter not in self._by_filter:
+            self._by_filter[subscription.filter] = []
+            identifier = identifier_of(subscription.filter)
+            if identifier != EXACT_IDENTIFIER:
+                self._by_identifier.setdefault(identifier, []).append(subscription.filter)
+        self._by_filter[subscription.filter].append(subscription)
         self._changed[subscription.filter] = None
         if subscription.retain_handling == RETAINED_ALWAYS:
             # Whoever joins an old filter wants its retained messages too.
@@ -109,25 +132,44 @@ class Subscriptions:
             self._changed[filter] = None
             if not self._by_filter[filter]:
                 del self._by_filter[filter]
+                identifier = identifier_of(filter)
+                if identifier != EXACT_IDENTIFIER:
+                    self._by_identifier[identifier].remove(filter)
 
-    def match(self, topic: str) -> tuple[Subscription, ...]:
-        """Return who takes messages of a topic."""
-        return self._table.match(topic)
+    def match(self, topic: str, identifiers: tuple[int, ...] = ()) -> Sequence[Subscription]:
+        """Return who takes a message of a topic that came with these identifiers; all that match for none."""
+        if not identifiers:
+            return self._table.match(topic)
+        if identifiers == (EXACT_IDENTIFIER,):
+            return tuple(self._by_filter.get(topic, ()))
+        takers: list[Subscription] = []
+        for identifier in dict.fromkeys(identifiers):
+            paths = [topic] if identifier == EXACT_IDENTIFIER else self._by_identifier.get(identifier, ())
+            for path in paths:
+                # Two filters may have one identifier by chance: the grammar decides.
+                if matches(without_share(path), topic):
+                    takers += self._by_filter.get(path, ())
+        return takers
 
     def plan(self) -> Plan:
         """Return what the broker has to be told now; it counts as told."""
         dropped: list[str] = []
         wanted: list[Wanted] = []
         for path in self._changed:
-            now, told = self._wanted(path), self._told.get(path)
+            now, before = self._wanted(path), self._told.get(path)
             if now is None:
                 if self._told.pop(path, None) is not None:
                     dropped.append(path)
-            elif now != told:
+            elif now != before:
                 self._told[path] = now
                 wanted.append(now)
         self._changed.clear()
-        return Plan(tuple(_chunks(dropped, len)), tuple(_chunks(wanted, lambda one: len(one.filter))))
+        # One packet has one identifier: that of all exact filters, or of a single other one.
+        exact = [one for one in wanted if one.identifier == EXACT_IDENTIFIER]
+        others = [(one,) for one in wanted if one.identifier != EXACT_IDENTIFIER]
+        told = {one.filter: one for one in exact}
+        chunks = (tuple(told[path] for path in chunk) for chunk in _chunks(told))
+        return Plan(tuple(_chunks(dropped)), (*chunks, *others))
 
     def asked(self, mid: int, filters: Iterable[str]) -> None:
         """Note that a packet of the plan was sent under this identifier."""
@@ -175,14 +217,14 @@ class Subscriptions:
         )
 
 
-def _chunks(items: Iterable[Item], length: Callable[[Item], int]) -> Iterator[tuple[Item, ...]]:
-    chunk: list[Item] = []
+def _chunks(filters: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    chunk: list[str] = []
     size = 0
-    for item in items:
-        if chunk and (len(chunk) == CHUNK_FILTERS or size + length(item) > CHUNK_BYTES):
+    for path in filters:
+        if chunk and (len(chunk) == CHUNK_FILTERS or size + len(path) > CHUNK_BYTES):
             yield tuple(chunk)
             chunk, size = [], 0
-        chunk.append(item)
-        size += length(item)
+        chunk.append(path)
+        size += len(path)
     if chunk:
         yield tuple(chunk)

@@ -19,6 +19,7 @@ from typing import Any, Protocol, cast
 
 from paho.mqtt.client import ConnectFlags, DisconnectFlags
 from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -146,14 +147,18 @@ class Transport:
         self._arm()
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
-    def subscribe(self, wanted: Sequence[Wanted]) -> int | None:
-        """Ask for filters in one packet; return its identifier, None if the socket is gone."""
+    def subscribe(self, wanted: Sequence[Wanted], *, identified: bool) -> int | None:
+        """Ask for filters of one identifier in one packet; return its mid, None if the socket is gone."""
         if self._v5:
             options = [
                 (one.filter, SubscribeOptions(one.qos, one.no_local, retainHandling=one.retain_handling))
                 for one in wanted
             ]
-            mid = self._client.subscribe(options)[1]
+            properties = None
+            if identified:
+                properties = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]
+                properties.SubscriptionIdentifier = wanted[0].identifier
+            mid = self._client.subscribe(options, properties=properties)[1]
         else:
             mid = self._client.subscribe([(one.filter, one.qos) for one in wanted])[1]
         self._arm()
@@ -340,6 +345,7 @@ class Transport:
                 max_packet_bytes=getattr(properties, "MaximumPacketSize", 268_435_460),
                 maximum_qos=getattr(properties, "MaximumQoS", 2),
                 retain_available=bool(getattr(properties, "RetainAvailable", 1)),
+                identifiers_available=bool(getattr(properties, "SubscriptionIdentifierAvailable", 1)),
             )
         )
 

@@ -210,6 +210,7 @@ def parse_publish(first: int, body: memoryview, v5: bool, received_s: float) -> 
         found.correlation,
         found.response_topic,
         found.expiry_s,
+        tuple(found.identifiers),
     )
 
 
@@ -241,13 +242,14 @@ def pack_properties(properties: PublishProperties | None) -> bytes:
 class _Properties:
     """Reads the property section of a PUBLISH (MQTT 5 §2.2.2)."""
 
-    __slots__ = ("content_type", "correlation", "expiry_s", "response_topic", "user")
+    __slots__ = ("content_type", "correlation", "expiry_s", "identifiers", "response_topic", "user")
 
     def __init__(self, raw: bytes) -> None:
         self.content_type = ""
         self.correlation = b""
         self.response_topic = ""
         self.expiry_s: int | None = None
+        self.identifiers: list[int] = []
         self.user: dict[str, str] = {}
         at, size = 0, len(raw)
         try:
@@ -280,8 +282,9 @@ class _Properties:
             self.response_topic, at = _read_text(raw, at)
         elif kind == 0x01:  # payload format indicator: a hint that decoding does not need
             at += 1
-        elif kind == 0x0B:  # subscription identifier: none was given
-            _, at = _varint(memoryview(raw), at)
+        elif kind == 0x0B:
+            identifier, at = _varint(raw, at)
+            self.identifiers.append(identifier)
         elif kind == 0x23:
             raise Malformed("a PUBLISH with a topic alias, which was not allowed")
         else:
@@ -298,7 +301,7 @@ def _u16(body: memoryview, at: int) -> int:
     return body[at] << 8 | body[at + 1]
 
 
-def _varint(body: memoryview, at: int) -> tuple[int, int]:
+def _varint(body: memoryview | bytes, at: int) -> tuple[int, int]:
     """Read a variable byte integer; return it and where the next field begins."""
     value = shift = 0
     while at < len(body) and shift < 28:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -9,10 +10,12 @@ from gateway.mqtt.message import Message
 from gateway.mqtt.subscriptions import (
     CHUNK_BYTES,
     CHUNK_FILTERS,
+    EXACT_IDENTIFIER,
     RETAINED_NEVER,
     Subscription,
     Subscriptions,
     Wanted,
+    identifier_of,
 )
 
 
@@ -65,8 +68,8 @@ def test_a_late_subscriber_of_an_old_filter_gets_its_retained_messages() -> None
 def test_a_refused_filter_is_named_and_asked_for_again_after_a_reconnect() -> None:
     subscriptions = Subscriptions()
     subscriptions.connected(session_present=False)
-    for filter in ("allowed", "secret"):
-        subscriptions.add(Subscription(filter, 0, ignore, RETAINED_NEVER))
+    for name in ("allowed", "secret"):
+        subscriptions.add(Subscription(name, 0, ignore, RETAINED_NEVER))
     (chunk,) = subscriptions.plan().subscribe
     subscriptions.asked(1, (one.filter for one in chunk))
     assert subscriptions.answered(1, [0, 0x87]) == (("secret", 0x87),)
@@ -80,15 +83,36 @@ def test_with_a_session_only_what_wants_retained_messages_is_asked_for_again() -
     subscriptions = Subscriptions()
     subscriptions.add(Subscription("announcements/+", 1, ignore))
     subscriptions.add(Subscription("frames", 0, ignore, RETAINED_NEVER))
-    (chunk,) = subscriptions.plan().subscribe
-    subscriptions.asked(1, (one.filter for one in chunk))
-    subscriptions.answered(1, [1, 0])
+    for mid, chunk in enumerate(subscriptions.plan().subscribe):
+        subscriptions.asked(mid, (one.filter for one in chunk))
+        subscriptions.answered(mid, [0])
     subscriptions.connected(session_present=True)
-    (chunk,) = subscriptions.plan().subscribe
-    assert [one.filter for one in chunk] == ["announcements/+"]
+    assert [[one.filter for one in chunk] for chunk in subscriptions.plan().subscribe] == [
+        ["announcements/+"]
+    ]
     subscriptions.connected(session_present=False)
-    (chunk,) = subscriptions.plan().subscribe
-    assert {one.filter for one in chunk} == {"announcements/+", "frames"}
+    told = [[one.filter for one in chunk] for chunk in subscriptions.plan().subscribe]
+    assert told == [["frames"], ["announcements/+"]]
+
+
+def test_a_message_goes_to_those_for_whom_it_was_sent() -> None:
+    subscriptions = Subscriptions()
+    exact, wild, rest = (Subscription(path, 0, ignore) for path in ("frames/a", "frames/+", "$share/all/#"))
+    for one in (exact, wild, rest):
+        subscriptions.add(one)
+    identifiers = [identifier_of(one.filter) for one in (exact, wild, rest)]
+    assert len(set(identifiers)) == 3
+    assert list(subscriptions.match("frames/a", (EXACT_IDENTIFIER,))) == [exact]
+    assert list(subscriptions.match("frames/a", (identifiers[1],))) == [wild]
+    assert list(subscriptions.match("frames/a", tuple(identifiers))) == [exact, wild, rest]
+    assert list(subscriptions.match("frames/b", (identifiers[2], identifiers[2]))) == [rest]
+    assert set(subscriptions.match("frames/a")) == {exact, wild, rest}
+    assert list(subscriptions.match("frames/a", (12345,))) == []
+
+
+@given(st.text(max_size=20))
+def test_an_identifier_is_one_that_mqtt_allows(words: str) -> None:
+    assert 1 <= identifier_of(words.encode("utf-8", "replace").decode() + "/+") <= 268_435_455
 
 
 FILTERS = st.sampled_from(["a", "b", "c/+", "#"])
@@ -156,3 +180,4 @@ class BrokerMachine(RuleBasedStateMachine):
 
 
 TestBroker = BrokerMachine.TestCase
+TestBroker.settings = settings(max_examples=30, stateful_step_count=30)
