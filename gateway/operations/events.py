@@ -130,7 +130,6 @@ EVENTS: Final[Mapping[str, EventKind]] = {
         _INFO,
         "A connection to the broker came, went or was refused.",
         ("connection", "state", "reason"),
-        ("connection", "state"),
     ),
     "mqtt_dropped": EventKind(
         _WARNING,
