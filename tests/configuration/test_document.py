@@ -69,6 +69,7 @@ def _loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         ("a: !local x\n", (1, 4), "tag"),
         ("a: *nowhere\n", (1, 4), "no anchor"),
         ("a: &a [*a]\n", (1, 8), "no anchor"),
+        ("a: &a 1\nb: &a [*a]\n", (2, 8), "no anchor"),
         ("a: b: c\n", (1, 5), "quotes"),
         ("topic: {prefix}/{gateway}\n", (1, 16), "quotes"),
         ("a: 'open\n", (2, 1), "quoted"),
