@@ -8,6 +8,7 @@ import re
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -51,7 +52,7 @@ def windows_file(test: basic_motions.Recordings) -> bytes:
 
     NumPy's own writer leaves the archive's header to the Python version.
     """
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "windows": test.windows.astype(np.float32),
         "classes": test.classes.astype(np.uint8),
         "labels": np.array([label.lower() for label in basic_motions.LABELS]),

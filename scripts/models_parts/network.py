@@ -70,7 +70,8 @@ def layers(weights: Weights, x: F64) -> tuple[F64, F64, F64]:
 def softmax(logits: F64) -> F64:
     """Return probabilities over the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    probabilities: F64 = powers / powers.sum(axis=-1, keepdims=True)
+    return probabilities
 
 
 def gradients(weights: Weights, x: F64, classes: NDArray[np.int64]) -> list[F64]:

@@ -30,8 +30,8 @@ class Graph:
 
     def rounded(self, tensor: str, codes: Codes) -> str:
         """Add the pair of nodes that rounds a tensor to its codes and back."""
-        scale = self.constant(f"{tensor}.scale", np.float32(codes.scale))
-        zero = self.constant(f"{tensor}.zero_point", np.int8(codes.zero_point))
+        scale = self.constant(f"{tensor}.scale", np.array(codes.scale, np.float32))
+        zero = self.constant(f"{tensor}.zero_point", np.array(codes.zero_point, np.int8))
         coded = self.node("QuantizeLinear", [tensor, scale, zero], f"{tensor}.codes")
         return self.node("DequantizeLinear", [coded, scale, zero], f"{tensor}.real")
 

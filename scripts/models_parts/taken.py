@@ -84,7 +84,7 @@ def golden_pictures(photographs: dict[str, bytes]) -> dict[str, bytes]:
     """Return the photographs as JPEG, as a camera would send them, by path of the golden sample."""
     from PIL import Image
 
-    pictures = {}
+    pictures: dict[str, bytes] = {}
     for name, places in GOLDEN.items():
         encoded = io.BytesIO()
         photograph = Image.open(io.BytesIO(photographs[f"gateway/demo/data/{name}"])).convert("RGB")
