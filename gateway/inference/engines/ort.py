@@ -178,6 +178,6 @@ def _errors(runtime: Any) -> tuple[type[Exception], ...]:
 
 
 def _typed(error: Exception, kind: type[EngineFailed], what: str) -> EngineFailed:
-    text = " ".join(str(error).split())[:300]
+    text = " ".join(str(error).split())[:600]
     exhausted = isinstance(error, MemoryError) or any(word in text.lower() for word in _EXHAUSTED)
     return (OutOfMemory if exhausted else kind)(f"{what}: {text}")
