@@ -19,11 +19,12 @@ import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from gateway.configuration.settings import MqttSettings
 from gateway.mqtt.connection import Connection
@@ -104,7 +105,7 @@ class Receiver:
         self._ages_s: list[float] = []
         self.done: asyncio.Future[Figures] = asyncio.get_running_loop().create_future()
 
-    def take(self, payload: bytes) -> None:
+    def take(self, payload: bytes | bytearray) -> None:
         """Note one message."""
         self._ages_s.append(time.monotonic() - STAMP.unpack_from(payload)[0])
         seen = len(self._ages_s)
@@ -117,21 +118,27 @@ class Receiver:
             self.done.set_result(Figures(round(cpu_us, 1), round(p50_us), round(p99_us)))
 
 
-def paho_client(version: paho.MQTTProtocolVersion) -> paho.Client:
+def paho_client(version: MQTTProtocolVersion) -> paho.Client:
     """Make a plain paho client."""
     return paho.Client(CallbackAPIVersion.VERSION2, client_id="receiver", protocol=version)
 
 
-async def with_thread(
-    port: int, case: Case, receiver: Receiver, version: paho.MQTTProtocolVersion
-) -> Figures:
+async def with_thread(port: int, case: Case, receiver: Receiver, version: MQTTProtocolVersion) -> Figures:
     """Receive by paho's own thread, handing each message to the loop."""
     loop = asyncio.get_running_loop()
     client = paho_client(version)
-    client.on_message = lambda _c, _u, message: loop.call_soon_threadsafe(receiver.take, message.payload)
     subscribed = asyncio.Event()
-    client.on_subscribe = lambda *_: loop.call_soon_threadsafe(subscribed.set)
-    client.on_connect = lambda *_: client.subscribe(TOPIC, case.qos)
+
+    def on_message(_client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
+        loop.call_soon_threadsafe(receiver.take, message.payload)
+
+    def on_subscribe(*_: object) -> None:
+        loop.call_soon_threadsafe(subscribed.set)
+
+    def on_connect(*_: object) -> None:
+        client.subscribe(TOPIC, case.qos)
+
+    client.on_message, client.on_subscribe, client.on_connect = on_message, on_subscribe, on_connect
     client.connect("127.0.0.1", port)
     client.loop_start()
     try:
@@ -142,21 +149,37 @@ async def with_thread(
         client.loop_stop()
 
 
-async def with_reader(
-    port: int, case: Case, receiver: Receiver, version: paho.MQTTProtocolVersion
-) -> Figures:
+async def with_reader(port: int, case: Case, receiver: Receiver, version: MQTTProtocolVersion) -> Figures:
     """Receive by paho as it comes, driven by the loop's add_reader."""
     loop = asyncio.get_running_loop()
     client = paho_client(version)
-    client.on_message = lambda _c, _u, message: receiver.take(message.payload)
     subscribed = asyncio.Event()
-    client.on_subscribe = lambda *_: subscribed.set()
-    client.on_connect = lambda *_: client.subscribe(TOPIC, case.qos)
-    client.on_socket_register_write = lambda _c, _u, sock: loop.add_writer(sock, client.loop_write)
-    client.on_socket_unregister_write = lambda _c, _u, sock: loop.remove_writer(sock)
-    client.on_socket_close = lambda _c, _u, sock: loop.remove_reader(sock)
+
+    def on_message(_client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
+        receiver.take(message.payload)
+
+    def on_subscribe(*_: object) -> None:
+        subscribed.set()
+
+    def on_connect(*_: object) -> None:
+        client.subscribe(TOPIC, case.qos)
+
+    def watch_writes(_client: paho.Client, _userdata: object, sock: Any) -> None:
+        loop.add_writer(sock, client.loop_write)
+
+    def forget_writes(_client: paho.Client, _userdata: object, sock: Any) -> None:
+        loop.remove_writer(sock)
+
+    def forget_reads(_client: paho.Client, _userdata: object, sock: Any) -> None:
+        loop.remove_reader(sock)
+
+    client.on_message, client.on_subscribe, client.on_connect = on_message, on_subscribe, on_connect
+    client.on_socket_register_write = watch_writes
+    client.on_socket_unregister_write = forget_writes
+    client.on_socket_close = forget_reads
     client.connect("127.0.0.1", port)
-    loop.add_reader(client.socket(), client.loop_read)
+    sock: Any = client.socket()
+    loop.add_reader(sock, client.loop_read)
     try:
         await subscribed.wait()
         return await driven(port, case, receiver)
@@ -174,10 +197,40 @@ async def with_gateway(port: int, case: Case, receiver: Receiver, version: str) 
         return await driven(port, case, receiver)
 
 
+async def with_nothing(port: int, case: Case, receiver: Receiver) -> Figures:
+    """Receive by add_reader alone, knowing where each message ends."""
+    loop = asyncio.get_running_loop()
+    named = struct.pack("!H", len(TOPIC)) + TOPIC.encode()
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(b"\x10\x15\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x08receiver")
+        sock.recv(256)
+        sock.sendall(b"\x82" + length(4 + len(named)) + b"\x00\x01\x00" + named + b"\x00")
+        sock.recv(256)
+        sock.setblocking(False)
+        head = 1 + len(length(len(named) + 1 + case.size)) + len(named) + 1
+        total = head + case.size
+        space = memoryview(bytearray(4_000_000))
+        have = 0
+
+        def read() -> None:
+            nonlocal have
+            have += sock.recv_into(space[have:])
+            while have >= total:
+                receiver.take(bytes(space[head:total]))
+                space[: have - total] = space[total:have]
+                have -= total
+
+        loop.add_reader(sock.fileno(), read)
+        try:
+            return await driven(port, case, receiver)
+        finally:
+            loop.remove_reader(sock.fileno())
+
+
 async def driven(port: int, case: Case, receiver: Receiver) -> Figures:
     """Run the sender beside the receiver."""
     command = [sys.executable, __file__, "--send", str(port), "--case", json.dumps(asdict(case))]
-    sender = subprocess.Popen(command)
+    sender = subprocess.Popen(command)  # noqa: ASYNC220 - its start is not measured
     try:
         return await asyncio.wait_for(receiver.done, 120)
     finally:
@@ -190,7 +243,9 @@ async def received(case: Case) -> Figures:
     with Broker("max_queued_messages 0", "max_inflight_messages 0") as broker:
         receiver = Receiver(case)
         kind, _, version = case.driver.partition(" ")
-        number = paho.MQTTv5 if version == "5" else paho.MQTTv311
+        number = MQTTProtocolVersion.MQTTv5 if version == "5" else MQTTProtocolVersion.MQTTv311
+        if kind == "floor":
+            return await with_nothing(broker.port, case, receiver)
         if kind == "thread":
             return await with_thread(broker.port, case, receiver, number)
         if kind == "add_reader":
@@ -234,21 +289,21 @@ def run_case(case: Case) -> None:
 
 def run_all(scale: int) -> None:
     """Measure every case and print each as it is known."""
+    drivers = ("thread 3.1.1", "thread 5", "add_reader 3.1.1", "add_reader 5", "gateway 3.1.1", "gateway 5")
     cases: list[Case] = []
-    for driver in (
-        "thread 3.1.1",
-        "thread 5",
-        "add_reader 3.1.1",
-        "add_reader 5",
-        "gateway 3.1.1",
-        "gateway 5",
-    ):
-        for size, rate in ((200, 2000), (20_000, 1000), (85_000, 400)):
-            for qos in (0, 1):
-                cases.append(Case(driver, size, qos, max(200, rate * 2 // scale), rate))
+    for size, rate in ((200, 2000), (20_000, 1000), (85_000, 600)):
+        plain = Case("floor", size, 0, max(200, rate * 2 // scale), rate)
+        cases.append(plain)
+        for driver in drivers:
+            cases.append(replace(plain, driver=driver))
+            if size != 20_000:
+                cases.append(replace(plain, driver=driver, qos=1))
     described = [replace(case, properties=6) for case in cases if case.driver.endswith(" 5") and not case.qos]
-    tuned = [replace(case, malloc=True) for case in cases if case.size > 200 and not case.qos]
-    for case in (*cases, *described, *tuned):
+    tuned = [replace(case, malloc=True) for case in cases if case.size == 85_000 and not case.qos]
+    large = [
+        Case(driver, 1_000_000, 0, 200, 50, malloc=tune) for driver in drivers[3::2] for tune in (False, True)
+    ]
+    for case in (*cases, *described, *tuned, *large):
         print(json.dumps(in_own_process(case)), flush=True)
     for qos in (0, 1):
         print(json.dumps(asyncio.run(published(4000 // scale, 600, qos))), flush=True)
