@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gateway.errors import GatewayError, PipelineMisfit
 from gateway.frames.intake import taken_as
@@ -70,22 +71,34 @@ def _step(path: str, function: Any, *arguments: Any) -> Any:
 
 
 def made_up_value(pipeline: Pipeline) -> Value:
-    """Return a decoded payload that the pipeline takes and that fills one window at least."""
+    """Return a decoded payload that the pipeline takes, neither constant nor random.
+
+    It fills one window exactly: that alone is a whole number of windows whatever the hop.
+    """
     specs = [bound.fitted.spec for bound in pipeline.steps]
     if pipeline.kind is ImageSpec:
-        levels = np.arange(_SOURCE_WIDTH * _SOURCE_HEIGHT * 3, dtype=np.uint32) % 256
-        pixels = levels.astype(np.uint8).reshape(_SOURCE_HEIGHT, _SOURCE_WIDTH, 3)
+        pixels = _ramp((_SOURCE_HEIGHT, _SOURCE_WIDTH, 3), np.dtype(np.uint8))
         return Image(pixels, _SOURCE_WIDTH, _SOURCE_HEIGHT)
     if pipeline.kind is AudioSpec:
         samples, rate = max(
             (spec.samples or 0, spec.rate_hz or 0) for spec in specs if isinstance(spec, AudioSpec)
         )
-        return Audio(np.zeros(int(samples), np.float32), rate)
+        return Audio(_wave((int(samples),)), rate)
     if pipeline.kind is NumbersSpec:
         length = max(spec.length or 1 for spec in specs if isinstance(spec, NumbersSpec))
         channels, names = _channels(pipeline)
-        return Numbers(np.zeros((length, channels), np.float32), names)
-    return Tensors({spec.name: _zeros(spec) for spec in pipeline.model.data_inputs()})
+        return Numbers(_wave((length, channels)), names)
+    return Tensors(
+        {spec.name: _ramp(_sizes(spec), np.dtype(spec.dtype)) for spec in pipeline.model.data_inputs()}
+    )
+
+
+def _wave(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    return np.sin(np.arange(int(np.prod(shape))) / 9).astype(np.float32).reshape(shape)
+
+
+def _ramp(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    return (np.arange(int(np.prod(shape))) % 100).astype(dtype).reshape(shape)
 
 
 def _channels(pipeline: Pipeline) -> tuple[int, tuple[str, ...]]:
@@ -100,8 +113,12 @@ def _channels(pipeline: Pipeline) -> tuple[int, tuple[str, ...]]:
     return max(count or 1 for count in counts), ()
 
 
+def _sizes(spec: TensorSpec) -> tuple[int, ...]:
+    return tuple(1 if size is None else size for size in spec.shape)
+
+
 def _zeros(spec: TensorSpec) -> Array:
-    return np.zeros([1 if size is None else size for size in spec.shape], spec.dtype)
+    return np.zeros(_sizes(spec), spec.dtype)
 
 
 def _check_row(row: dict[str, Array], inputs: tuple[TensorSpec, ...], path: str) -> None:

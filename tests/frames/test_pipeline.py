@@ -103,6 +103,7 @@ ALL: list[Pipeline] = [
     compiled(SOUND, [("audio_windows", {"rate_hz": 100, "context": 20})], [("voice", {})]),
     compiled(READINGS, [("select", {"channels": ["z", "y", "x"]}), ("window", {})], [("classify", {})]),
     compiled(READINGS, [("window", {"hop": 3})], [("regress", {})]),
+    compiled(READINGS, [("select", {"indices": [7, 0, 3]}), ("window", {"hop": 3, "carry": False})]),
     compiled(READINGS, [], [("tensors", {})]),
 ]
 
