@@ -1,0 +1,53 @@
+"""Waiting with a deadline: nothing is lost, least of all a cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.mqtt.wait import Bell, done_by
+from tests.mqtt.watch import soon
+
+
+def test_a_future_is_waited_for_and_left_alone_when_time_is_up() -> None:
+    async def scenario() -> None:
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        assert not await done_by(future, 0.0)
+        assert not future.cancelled()
+        asyncio.get_running_loop().call_soon(future.set_result, 1)
+        assert await done_by(future, soon())
+        assert await done_by(future, 0.0)
+
+    asyncio.run(scenario())
+
+
+def test_a_cancellation_that_meets_the_result_is_not_swallowed() -> None:
+    async def scenario() -> None:
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        waiting = asyncio.ensure_future(done_by(future, soon()))
+        await asyncio.sleep(0)
+        future.set_result(1)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert future.result() == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_bell_wakes_all_who_wait_and_none_who_come_later() -> None:
+    async def scenario() -> None:
+        bell = Bell()
+        bell.ring()
+        early = [asyncio.ensure_future(bell.heard_by(soon())) for _ in range(3)]
+        gone = asyncio.ensure_future(bell.heard_by(soon()))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.sleep(0)
+        bell.ring()
+        assert await asyncio.gather(*early) == [True, True, True]
+        assert gone.cancelled()
+        assert not await bell.heard_by(0.0)
+
+    asyncio.run(scenario())
