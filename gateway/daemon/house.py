@@ -33,7 +33,7 @@ from gateway.sensors.dialects import Identity as SensorIdentity
 from gateway.serving.app import Sources, StatusDoor
 from gateway.serving.listener import Listener
 
-_DRAIN_S = 3.0
+_DRAIN_S = 2.0
 # A change of these needs a new process; everything else follows a reload.
 _FIXED = ("gateway", "mqtt", "http")
 

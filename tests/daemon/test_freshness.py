@@ -30,6 +30,7 @@ def test_a_clock_that_is_set_back_an_hour_ages_no_frame() -> None:
 
 def test_a_drifting_clock_is_followed_after_two_windows() -> None:
     freshness = Freshness()
+    late_s = 0.0
     for second in range(400):
         drift_s = second * 0.001
         late_s = freshness.late_s(1000.0 + second - drift_s, 1000.0 + second, float(second))

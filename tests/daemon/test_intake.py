@@ -1,0 +1,192 @@
+"""From a message to requests, with a recorder in place of the data plane."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from gateway.configuration.settings import FilterSettings, PublishSettings
+from gateway.daemon.intake import Intake, IntakePorts
+from gateway.daemon.result import FrameIdentity
+from gateway.daemon.route import Route
+from gateway.errors import GatewayError, RunFailed
+from gateway.frames.declaration import Declaration
+from gateway.inference.request import (
+    CancelReason,
+    InferRequest,
+    OnDone,
+    Outcome,
+    RequestState,
+    Ticket,
+)
+from gateway.mqtt.message import Message
+from gateway.operations.metrics import Metrics
+from gateway.sensors.sensor import Stream
+
+
+def _route(pipeline: str, ttl_s: float = 1.0) -> Route:
+    return Route(pipeline, "model", ttl_s, 2.0, f"results/{pipeline}", PublishSettings(), FilterSettings())
+
+
+@dataclass
+class Recorder:
+    """Stands where data plane, outlet and connection stand; answers when told to."""
+
+    ordered: bool = False
+    asked: list[tuple[InferRequest, OnDone, object]] = field(default_factory=list)
+    delivered: list[tuple[FrameIdentity, str]] = field(default_factory=list)
+    acknowledged: list[Message] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def submit(self, request: InferRequest, on_done: OnDone, context: object = None) -> Ticket:
+        self.asked.append((request, on_done, context))
+        return Ticket(len(self.asked), request, on_done, context=context)
+
+    def deliver(self, intake: Intake, frame: FrameIdentity, route: Route, outcome: Outcome) -> None:
+        self.delivered.append((frame, route.pipeline))
+
+    def refused(self, sensor: str, stream: str, error: GatewayError) -> None:
+        self.errors.append(error.label)
+
+    def answer(self, number: int, outcome: Outcome) -> None:
+        request, on_done, context = self.asked[number]
+        on_done(Ticket(number, request, on_done, context=context), outcome)
+
+    def intake(self, *routes: Route, stream: Stream | None = None, limit: int = 1000) -> Intake:
+        ports = IntakePorts(
+            submit=self.submit,
+            deliver=self.deliver,
+            acknowledge=self.acknowledged.append,
+            is_ordered=lambda _model, _pipeline: self.ordered,
+            refused=self.refused,
+            metrics=Metrics(),
+            max_payload_bytes=limit,
+        )
+        stream = stream or Stream("frame", "cam/frame", Declaration(media="image/jpeg"))
+        return Intake("cam", stream, routes or (_route("p"),), ports)
+
+
+def _message(
+    payload: bytes = b"x", *, qos: int = 0, retain: bool = False, expiry_s: int | None = None, **said: str
+) -> Message:
+    return Message(
+        "cam/frame",
+        payload,
+        qos,
+        retain,
+        time.monotonic(),
+        1,
+        said.pop("content_type", ""),
+        said,
+        expiry_s=expiry_s,
+    )
+
+
+DONE = Outcome(RequestState.DONE, {"kind": "value"})
+
+
+def test_every_pipeline_gets_its_request_and_the_message_is_acknowledged_after_the_last() -> None:
+    recorder = Recorder()
+    intake = recorder.intake(_route("p"), _route("q"))
+    message = _message(qos=1)
+
+    intake.take(message)
+    recorder.answer(0, DONE)
+    assert recorder.acknowledged == []
+    recorder.answer(1, Outcome(RequestState.FAILED, error=RunFailed("no")))
+
+    assert [request.pipeline for request, _, _ in recorder.asked] == ["p", "q"]
+    assert recorder.acknowledged == [message]
+    assert [pipeline for _, pipeline in recorder.delivered] == ["p"]
+    assert intake.drops == {"engine.run": 1}
+
+
+def test_a_dropped_message_is_acknowledged_at_once() -> None:
+    recorder = Recorder()
+    intake = recorder.intake(limit=10)
+
+    for message in (
+        _message(bytes(11), qos=1),
+        _message(qos=1, retain=True),
+        _message(qos=1, seq="minus one"),
+    ):
+        intake.take(message)
+
+    assert len(recorder.acknowledged) == 3
+    assert recorder.asked == []
+    assert intake.drops == {"refused.too_large": 1, "retained": 1, "refused.malformed": 1}
+    assert recorder.errors == ["refused.too_large", "refused.malformed"]
+
+
+def test_the_shortest_life_that_stream_and_message_give_is_the_deadline() -> None:
+    recorder = Recorder()
+    stream = Stream("frame", "cam/frame", ttl_ms=700)
+    intake = recorder.intake(_route("p", 60.0), stream=stream)
+
+    for message in (_message(), _message(ttl_ms="300"), _message(ttl_ms="5000")):
+        intake.take(message)
+    intake.take(_message(expiry_s=0))
+
+    lives = [round(request.deadline_s - request.arrived_s, 3) for request, _, _ in recorder.asked]
+    assert lives == [0.7, 0.3, 0.7, 0.0]
+
+
+def test_a_frame_that_waited_on_its_way_is_older_than_its_arrival() -> None:
+    recorder = Recorder()
+    intake = recorder.intake(_route("p", 10.0))
+    now_ms = time.time() * 1e3
+
+    intake.take(_message(ts=str(int(now_ms))))
+    intake.take(_message(ts=str(int(now_ms - 4000))))
+
+    first, second = (request.deadline_s - request.arrived_s for request, _, _ in recorder.asked)
+    assert abs(first - 10.0) < 0.1
+    assert abs(second - 6.0) < 0.1
+
+
+def test_frames_of_ordered_pipelines_never_replace_each_other() -> None:
+    for ordered in (False, True):
+        recorder = Recorder(ordered=ordered)
+        recorder.intake().take(_message())
+        request = recorder.asked[0][0]
+        assert (request.latest, request.ordered) == (not ordered, ordered)
+
+
+def test_what_a_message_says_wins_over_its_stream_for_that_message_only() -> None:
+    recorder = Recorder()
+    intake = recorder.intake()
+
+    intake.take(_message(content_type="image/png"))
+    intake.take(_message())
+
+    declared = [Declaration.from_json(request.declared).media for request, _, _ in recorder.asked]
+    assert declared == ["image/png", "image/jpeg"]
+
+
+def test_a_trace_is_carried_on_and_a_frame_without_one_gets_one() -> None:
+    recorder = Recorder()
+    intake = recorder.intake()
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+    intake.take(_message(traceparent=f"00-{trace_id}-00f067aa0ba902b7-01"))
+    intake.take(_message(traceparent="nonsense"))
+    for number in range(2):
+        recorder.answer(number, DONE)
+
+    first, second = (frame.trace_id for frame, _ in recorder.delivered)
+    assert first == trace_id
+    assert len(second) == 32
+    assert second != first
+
+
+def test_superseded_and_expired_frames_are_counted_by_reason() -> None:
+    recorder = Recorder()
+    intake = recorder.intake()
+
+    intake.take(_message())
+    intake.take(_message())
+    recorder.answer(0, Outcome(RequestState.CANCELLED, cancelled=CancelReason.SUPERSEDED))
+    recorder.answer(1, DONE)
+
+    assert intake.drops == {"superseded": 1}
+    assert (intake.frames, len(recorder.delivered)) == (2, 1)
