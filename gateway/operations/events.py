@@ -49,12 +49,8 @@ EVENTS: Final[Mapping[str, EventKind]] = {
     # The process.
     "starting": EventKind(_INFO, "The gateway begins to start.", ("version", "pid", "config")),
     "ready": EventKind(_INFO, "Every model answers; frames are taken.", ("after_s", "models", "pipelines")),
-    "not_ready": EventKind(
-        _WARNING, "/readyz turned to 503; the reasons name what is missing.", ("reasons",), ("reasons",)
-    ),
     "stopping": EventKind(_INFO, "A stop was asked for; frames in flight are finished.", ("reason",)),
     "stopped": EventKind(_INFO, "Everything is closed.", ("after_s",)),
-    "stop_timed_out": EventKind(_WARNING, "Something did not end in time and was cut off.", ("what",)),
     "task_failed": EventKind(
         _ERROR, "A part of the gateway failed unexpectedly: please report it.", ("task",), ("task",)
     ),
@@ -74,9 +70,6 @@ EVENTS: Final[Mapping[str, EventKind]] = {
         ("name",),
     ),
     # Configuration.
-    "config_loaded": EventKind(
-        _INFO, "The configuration was read.", ("file", "models", "pipelines", "sensors")
-    ),
     "config_refused": EventKind(
         _ERROR, "The file is wrong; what ran before goes on unchanged.", ("file", "issues")
     ),
