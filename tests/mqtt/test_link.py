@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Mapping
 
@@ -23,7 +24,9 @@ def said(message: Message) -> Mapping[str, object]:
 
 
 def states(watch: Watch) -> list[object]:
-    return [said(message)["state"] for message in watch.messages if message.topic == STATE]
+    """Return the states in their order; one may be said twice, as its confirmation can be lost."""
+    every = [said(message)["state"] for message in watch.messages if message.topic == STATE]
+    return [state for state, _ in itertools.groupby(every)]
 
 
 def test_birth_hello_and_a_clean_stop_are_said(broker: Broker) -> None:
