@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 from gateway.frames.prepared import JsonValue
 from gateway.inference.request import Timings
@@ -74,11 +75,16 @@ def document(
             "captured_at": _timestamp(frame.captured_at),
             "received_at": _timestamp(frame.received_at),
         },
-        "model": dict(asdict(version)),
+        "model": _model(version),
         "prediction": prediction,
         "latency_ms": dict(latency),
         "trace_id": frame.trace_id,
     }
+
+
+@lru_cache(maxsize=64)
+def _model(version: ModelVersion) -> dict[str, JsonValue]:
+    return dict(asdict(version))
 
 
 def encode(result: dict[str, JsonValue]) -> bytes:

@@ -21,7 +21,9 @@ def page() -> Iterator[Page]:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
-@given(batches=st.lists(st.lists(st.binary(max_size=300_000), min_size=1, max_size=4), min_size=1, max_size=4))
+@given(
+    batches=st.lists(st.lists(st.binary(max_size=300_000), min_size=1, max_size=4), min_size=1, max_size=4)
+)
 def test_a_reader_sees_every_payload_of_every_batch(page: Page, batches: list[list[bytes]]) -> None:
     fd = page.open_for_reading()
     try:
