@@ -28,6 +28,7 @@ from gateway.inference.wire import Head, Splitter, encode
 from gateway.model import ModelVersion
 
 _STDERR_TAIL_BYTES = 4096
+_END_WAIT_S = 0.5
 _KILL_WAIT_S = 5.0
 
 
@@ -145,13 +146,7 @@ class Lane:
         """
         try:
             await self._spawn()
-            head = await asyncio.wait_for(
-                self._ask("ready", {"t": "load", "spec": spec.to_json()}), timeout_s
-            )
-        except asyncio.TimeoutError:
-            await self.close()
-            msg = f"model {spec.name}: a worker took longer than {timeout_s:g} s to load it"
-            raise EngineFailed(msg, model=spec.name) from None
+            head = await self._ask("ready", {"t": "load", "spec": spec.to_json()}, timeout_s)
         except BaseException:
             await self.close()
             raise
@@ -165,11 +160,11 @@ class Lane:
         """Give the worker other pipelines; return which of them are stateful.
 
         Raises:
-            GatewayError: They do not compile; the worker keeps the old ones.
+            PipelineMisfit: They do not compile; the worker keeps the old ones.
+            EngineFailed: It did not answer in time; it is then killed.
+            WorkerCrashed: The worker died.
         """
-        head = await asyncio.wait_for(
-            self._ask("pipelines", {"t": "pipelines", "spec": spec.to_json()}), timeout_s
-        )
+        head = await self._ask("pipelines", {"t": "pipelines", "spec": spec.to_json()}, timeout_s)
         return frozenset(head["stateful"])
 
     async def canary(self, timeout_s: float) -> None:
@@ -179,12 +174,8 @@ class Lane:
             EngineFailed: The model failed, or did not answer in time; the worker is then killed.
             WorkerCrashed: The worker died.
         """
-        try:
-            await asyncio.wait_for(self._ask("canary", {"t": "canary"}), timeout_s)
-            self.answered_s = time.monotonic()
-        except asyncio.TimeoutError:
-            self.kill(f"a canary took longer than {timeout_s:g} s")
-            raise EngineFailed(f"a canary took longer than {timeout_s:g} s") from None
+        await self._ask("canary", {"t": "canary"}, timeout_s)
+        self.answered_s = time.monotonic()
 
     def run(self, tickets: Sequence[Ticket], states: Sequence[bytes], now_s: float) -> Batch:
         """Copy the payloads into shared memory and tell the worker; never waits.
@@ -236,14 +227,10 @@ class Lane:
         self.state = LaneState.GONE
         if self._transport is not None:
             self._transport.close()
-        if self._process is not None and self._process.returncode is None:
-            try:
-                await asyncio.wait_for(self._process.wait(), 0.5)
-            except asyncio.TimeoutError:
-                self.kill("closed")
-                await asyncio.wait_for(self._process.wait(), _KILL_WAIT_S)
         if self._watch is not None:
-            await self._watch
+            await asyncio.wait({self._watch}, timeout=_END_WAIT_S)
+            self.kill("closed")
+            await asyncio.wait({self._watch}, timeout=_KILL_WAIT_S)
         self._free_pages()
 
     async def _spawn(self) -> None:
@@ -266,14 +253,20 @@ class Lane:
         self._watch = loop.create_task(self._watch_process(), name=f"lane[{self._process.pid}].watch")
         self._transport, _ = await loop.create_unix_connection(lambda: _Channel(self), sock=ours)
 
-    async def _ask(self, reply: str, head: Head) -> Head:
+    async def _ask(self, reply: str, head: Head, timeout_s: float) -> Head:
+        """Send a question and return its answer; a worker that does not answer in time is killed."""
         if self._transport is None or self._transport.is_closing():
             raise WorkerCrashed("the worker has ended")
         future: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
         self._replies[reply] = future
         self._transport.write(encode(head))
         try:
-            return await future
+            # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the answer.
+            await asyncio.wait({future}, timeout=timeout_s)
+            if not future.done():
+                self.kill(f"{reply} took longer than {timeout_s:g} s")
+                raise EngineFailed(f"the worker took longer than {timeout_s:g} s to be done with: {reply}")
+            return future.result()
         finally:
             self._replies.pop(reply, None)
 

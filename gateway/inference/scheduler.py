@@ -164,11 +164,11 @@ class Scheduler:
         self._refusal = Draining(f"model {self.name}: the gateway is stopping or has a newer version")
         self._drained = asyncio.Event()
         self._note_if_drained()
+        waiting = asyncio.ensure_future(self._drained.wait())
         try:
-            await asyncio.wait_for(self._drained.wait(), max(0.0, deadline_s - time.monotonic()))
-        except asyncio.TimeoutError:
-            pass
+            await asyncio.wait({waiting}, timeout=max(0.0, deadline_s - time.monotonic()))
         finally:
+            waiting.cancel()
             await self.close()
 
     async def close(self) -> None:

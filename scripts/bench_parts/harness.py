@@ -145,7 +145,8 @@ def gateway(
 ) -> Iterator[Gateway]:
     """Start a gateway whose streams are ``bench/N/frame``; end it on exit."""
     port = free_port()
-    sensor = "    cam-{n}: {{streams: {{frame: {{topic: bench/{n}/frame, media: image/jpeg}}}}, pipelines: [classify]}}"
+    stream = "{{frame: {{topic: bench/{n}/frame, media: image/jpeg}}}}"
+    sensor = "    cam-{n}: {{streams: " + stream + ", pipelines: [classify]}}"
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         path = Path(folder) / "gateway.yaml"
         sensors = "\n".join(sensor.format(n=n) for n in range(streams))

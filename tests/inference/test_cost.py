@@ -40,7 +40,9 @@ def test_one_size_only_means_a_line_through_the_origin() -> None:
     for _ in range(10):
         cost.observe(4, 0.02)
 
-    assert cost.line() == (0.0, pytest.approx(0.005))
+    fixed_s, per_row_s = cost.line()
+    assert fixed_s == 0.0
+    assert per_row_s == pytest.approx(0.005)
 
 
 def test_it_follows_a_change_of_speed_within_a_hundred_batches() -> None:

@@ -34,7 +34,7 @@ def test_a_reader_sees_every_payload_of_every_batch(page: Page, batches: list[li
             got = [bytes(view[at : at + len(p)]) for at, p in zip(offsets, payloads, strict=True)]
             assert got == payloads
             assert all(at % 64 == 0 for at in offsets)
-        del view, reader
+        del reader
     finally:
         os.close(fd)
 
