@@ -74,6 +74,7 @@ def test_the_first_rule_that_matches_decides() -> None:
         Admission.DENIED, "denied by admission rule 1"
     )
     assert decide(allow("person"), deny()).admission is Admission.ADMITTED
+    assert decide(deny(stream="imu")).admission is Admission.PENDING
     kept = decide(AdmissionRule(action="pending", id="cam-1"), allow("person"))
     assert kept == Verdict(Admission.PENDING, "kept waiting by admission rule 1")
 

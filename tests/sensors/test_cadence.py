@@ -39,7 +39,7 @@ def test_a_gap_across_a_break_is_not_learned() -> None:
 def test_a_new_pace_is_learned_once_the_old_gaps_are_replaced() -> None:
     cadence = Cadence()
     now_s = 0.0
-    for gap_s in (1.0,) * 15 + (5.0,) * 15:
+    for gap_s in (1.0,) * 15 + (3.0,) * 15 + (5.0,) * 15:
         cadence.arrived(now_s)
         now_s += gap_s
     cadence.arrived(now_s)

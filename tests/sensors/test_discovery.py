@@ -234,7 +234,9 @@ def test_overheard_topics_wait_as_pending_until_a_sensor_claims_them() -> None:
     house.receive(announcement(), 2.0)
     assert [shown.id for shown in house.snapshot().sensors] == ["cam-7f3a"]
     assert house.receive(message("yard/cam-7f3a/frame", JPEG, retain=False), 3.0) == ()
-    house.receive(message("yard/a", JPEG), 4.0)
+    house.receive(message("gw/announce/cam-7f3a", b""), 3.5)
+    house.receive(message("yard/cam-7f3a/frame", JPEG, retain=False), 4.0)
+    assert [shown.dialect for shown in house.snapshot().sensors] == ["learned"]
     house.receive(message("yard/b", JPEG), 4.0)
     assert labels(house.receive(message("yard/c", JPEG), 4.0)) == ["sensor.flood"]
 

@@ -253,6 +253,8 @@ def test_an_empty_message_takes_back_what_is_known_and_nothing_else() -> None:
     assert isinstance(event, SensorLost)
     assert event.sensor_id == "garden"
     assert tell(house, DEVICE_TOPIC, b"") == ()
+    (back,) = tell(house, DEVICE_TOPIC, DEVICE_FORM)
+    assert isinstance(back, SensorAppeared)
 
 
 def test_entities_of_one_device_become_streams_of_one_sensor() -> None:

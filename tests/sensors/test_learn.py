@@ -52,6 +52,7 @@ def test_a_new_topic_is_listed_with_a_guess() -> None:
 def test_further_messages_are_counted_and_tell_no_news() -> None:
     learning = learner()
     learning.receive(message("yard/a", JPEG, retain=True), 1.0)
+    assert learning.receive(message("yard/a", JPEG, retain=True), 1.5) == ()
     assert learning.receive(message("yard/a", JPEG + bytes(100), retain=False), 2.0) == ()
     found = learning.topics["yard/a"]
     assert (found.messages, found.largest_bytes, found.first_s, found.last_s) == (1, 124, 1.0, 2.0)

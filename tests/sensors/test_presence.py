@@ -182,13 +182,14 @@ def test_with_the_broker_back_who_had_spoken_gets_time_to_speak_again() -> None:
     ]
 
 
-def test_the_gap_of_an_outage_is_not_learned() -> None:
+def test_the_gaps_of_outages_are_not_learned() -> None:
     presence = tracker("cam")
-    feed(presence, "cam", 0.0, 1.0, 2.0, 3.0)
-    presence.disconnected(4.0)
-    presence.connected(500.0)
-    feed(presence, "cam", 501.0, 502.0)
-    assert [change.new for change in run_to(presence, 507.0)] == [Presence.STALE]
+    for start_s in (0.0, 500.0, 1000.0):
+        presence.arrived("cam", "frame", start_s)
+        presence.disconnected(start_s + 1.0)
+        presence.connected(start_s + 500.0)
+    feed(presence, "cam", 1500.0, 1501.0, 1502.0, 1503.0)
+    assert [change.new for change in run_to(presence, 1508.0)] == [Presence.STALE]
 
 
 def test_streams_that_are_not_bound_tell_nothing() -> None:

@@ -91,6 +91,7 @@ def test_anything_else_is_refused(source: str) -> None:
         ("{{ value_json.missing | is_defined }}", MESSAGE),
         ("{{ value_json.a }}", MESSAGE),
         ("{{ value_json.list[0] }}", MESSAGE),
+        ("{{ value_json.a.b[-2] }}", MESSAGE),
         ("{{ value_json.s | float }}", MESSAGE),
         ("{{ value_json.z | float }}", MESSAGE),
         ("{{ value_json.n | round(99) }}", MESSAGE),
