@@ -1,4 +1,4 @@
-"""Home Assistant discovery: both forms, the traps of its schema, and what is refused."""
+"""Home Assistant discovery: both forms, removal, devices of many messages, and any bytes."""
 
 from __future__ import annotations
 
@@ -8,74 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import ForbiddenTopic, MalformedAnnouncement, SensorRefused, TooManySensors
+from gateway.errors import SensorRefused, TooManySensors
 from gateway.frames.declaration import Declaration
 from gateway.mqtt.message import Message
-from gateway.sensors.dialect import Event, SensorAppeared, SensorChanged, SensorLost, Subscription
-from gateway.sensors.ha_abbreviations import DEVICE, ENTITY, ORIGIN
+from gateway.sensors.dialect import SensorAppeared, SensorChanged, SensorLost, Subscription
+from gateway.sensors.ha_abbreviations import ENTITY
 from gateway.sensors.homeassistant import HomeAssistant
-from gateway.sensors.sensor import Availability, AvailabilityMode, Reading, Sensor, StateSource, Stream
+from gateway.sensors.sensor import Availability, Reading, Sensor, StateSource, Stream
 from gateway.sensors.template import Filter, Template
 from gateway.sensors.topic_policy import TopicPolicy
-from tests.sensors.examples import message
-
-SINGLE = {
-    "dev": {
-        "ids": "ea334450945afc",
-        "name": "Kitchen",
-        "mf": "Bla electronics",
-        "mdl": "xya",
-        "sw": "1.0",
-        "sn": "ea334450945afc",
-        "hw": "1.0rev2",
-    },
-    "o": {"name": "bla2mqtt", "sw": "2.1", "url": "https://bla2mqtt.example.com/support"},
-    "device_class": "temperature",
-    "unit_of_measurement": "°C",
-    "value_template": "{{ value_json.temperature}}",
-    "unique_id": "temp01ae_t",
-    "state_topic": "sensorBedroom/state",
-    "qos": 2,
-}
-DEVICE_FORM = {
-    "dev": {"ids": ["garden"], "name": "Garden", "cns": [["mac", "aa:bb:cc:00:11:22"]]},
-    "o": {"name": "garden2mqtt"},
-    "avty_t": "garden/state",
-    "qos": 2,
-    "cmps": {
-        "cam": {"p": "camera", "uniq_id": "g_cam", "t": "garden/cam", "img_e": "b64"},
-        "pic": {"p": "image", "uniq_id": "g_pic", "img_t": "garden/pic", "cont_type": "image/png"},
-        "soil": {
-            "p": "sensor",
-            "uniq_id": "g_soil",
-            "stat_t": "garden/s",
-            "val_tpl": "{{ value_json.soil | float }}",
-            "exp_aft": "90",
-        },
-        "gate": {"p": "binary_sensor", "uniq_id": "g_gate", "stat_t": "garden/gate", "pl_on": "open"},
-        "pump": {"p": "switch", "uniq_id": "g_pump", "cmd_t": "garden/pump"},
-        "level": {"p": "number", "uniq_id": "g_level", "stat_t": "garden/level"},
-    },
-}
-DEVICE_TOPIC = "homeassistant/device/garden/config"
-
-
-def dialect(max_streams: int = 64) -> HomeAssistant:
-    return HomeAssistant("homeassistant", TopicPolicy("gw", "jetson-1"), max_streams=max_streams)
-
-
-def tell(house: HomeAssistant, topic: str, payload: object) -> tuple[Event, ...]:
-    return house.receive(message(topic, payload), 0.0)
-
-
-def read(topic: str, payload: object) -> Sensor:
-    (event,) = tell(dialect(), topic, payload)
-    assert isinstance(event, SensorAppeared)
-    return event.sensor
-
-
-def with_component(**options: object) -> dict[str, object]:
-    return {"dev": {"ids": "d"}, "o": {"name": "x"}, "cmps": {"c": {"p": "sensor", **options}}}
+from tests.sensors.ha_examples import DEVICE_FORM, DEVICE_TOPIC, SINGLE, dialect, read, tell, with_component
 
 
 def test_the_documented_single_component_is_read_whole() -> None:
@@ -127,25 +69,6 @@ def test_the_device_form_makes_a_stream_of_every_source() -> None:
     )
 
 
-def test_the_base_topic_at_the_root_of_a_device_message_is_taken_where_home_assistant_refuses_it() -> None:
-    found = read(DEVICE_TOPIC, {**with_component(stat_t="~/s"), "~": "base", "avty_t": "~/a"})
-    assert found.streams["c"].topic == "base/s"
-    assert found.availability.sources[0].topic == "base/a"
-
-
-def test_the_base_topic_of_a_component_stands_at_either_end_of_topics_only() -> None:
-    options = {"~": "base", "stat_t": "~/s", "name": "~", "avty": [{"t": "a/~"}]}
-    found = read(DEVICE_TOPIC, with_component(**options))
-    assert found.streams["c"].topic == "base/s"
-    assert found.streams["c"].title == "~"
-    assert found.availability.sources[0].topic == "a/base"
-
-
-def test_unknown_keys_are_ignored_at_the_root_and_in_the_device() -> None:
-    payload = {**with_component(stat_t="s"), "dev": {"ids": "d", "colour": "red"}, "colour": "red"}
-    assert read(DEVICE_TOPIC, payload).id == "d"
-
-
 def test_a_missing_origin_device_and_unique_id_are_made_up_for_from_the_topic() -> None:
     found = read("homeassistant/camera/yard/Front_Door/config", {"t": "yard/front"})
     assert (found.id, list(found.streams)) == ("yard-front-door", ["front-door"])
@@ -175,45 +98,6 @@ def test_a_component_reduced_to_its_platform_is_taken_back_alone() -> None:
     assert list(event.sensor.streams) == ["b"]
 
 
-def test_both_forms_of_availability_at_once_are_refused() -> None:
-    with pytest.raises(MalformedAnnouncement, match="exclude"):
-        tell(dialect(), "homeassistant/sensor/t/config", {"stat_t": "s", "avty_t": "a", "avty": [{"t": "a"}]})
-
-
-def test_qos_and_encoding_at_the_root_do_not_reach_the_components() -> None:
-    found = read(DEVICE_TOPIC, {**with_component(stat_t="s"), "qos": 1, "encoding": ""})
-    assert found.streams["c"].qos == 0
-
-
-def test_state_topic_and_availability_at_the_root_reach_the_components() -> None:
-    payload = {**with_component(uniq_id="u"), "stat_t": "shared", "avty": {"t": "a"}, "avty_mode": "all"}
-    found = read(DEVICE_TOPIC, payload)
-    assert found.streams["c"].topic == "shared"
-    assert found.availability.mode is AvailabilityMode.ALL
-
-
-def test_a_components_own_availability_outranks_the_roots() -> None:
-    found = read(DEVICE_TOPIC, {**with_component(stat_t="s", avty=[{"t": "mine"}]), "avty_t": "shared"})
-    assert [source.topic for source in found.availability.sources] == ["mine"]
-
-
-@pytest.mark.parametrize(
-    "topic",
-    [
-        "homeassistant/sensor/a.b/config",
-        "homeassistant/sensor/a/b/c/config",
-        "homeassistant/sensor/a/configX",
-        "homeassistant/sensor/config",
-        "homeassistant/sensor//config",
-        "homeassistant/status",
-        "other/sensor/a/config",
-        "homeassistant/light/a/config",
-    ],
-)
-def test_other_topics_are_not_read(topic: str) -> None:
-    assert tell(dialect(), topic, b"junk") == ()
-
-
 def test_a_long_prefix_is_taken() -> None:
     house = HomeAssistant("site/a/ha", TopicPolicy("gw", "jetson-1"))
     assert len(tell(house, "site/a/ha/sensor/x/config", {"stat_t": "s"})) == 1
@@ -221,16 +105,6 @@ def test_a_long_prefix_is_taken() -> None:
         Subscription("site/a/ha/+/+/config"),
         Subscription("site/a/ha/+/+/+/config"),
     )
-
-
-@pytest.mark.parametrize(
-    "topic", ["sensors/#", "+/state", "$SYS/x", "gw/jetson-1/results/a/b", "gw/announce/x"]
-)
-def test_a_forbidden_topic_refuses_the_whole_message(topic: str) -> None:
-    with pytest.raises(ForbiddenTopic):
-        tell(dialect(), "homeassistant/sensor/t/config", {"stat_t": topic})
-    with pytest.raises(ForbiddenTopic):
-        tell(dialect(), DEVICE_TOPIC, with_component(stat_t=topic))
 
 
 def test_our_own_results_are_no_sensors() -> None:
@@ -304,47 +178,6 @@ def test_migration_to_the_device_form_never_drops_the_stream() -> None:
     assert list(event.sensor.streams) == ["c"]
 
 
-def test_a_template_that_is_not_understood_costs_its_component_alone() -> None:
-    payload = with_component(stat_t="a", val_tpl="{{ value_json.a * 2 }}")
-    payload["cmps"] = {**payload["cmps"], "ok": {"p": "sensor", "stat_t": "b"}}  # type: ignore[dict-item]
-    found = read(DEVICE_TOPIC, payload)
-    assert list(found.streams) == ["ok"]
-    assert found.notes[0].startswith("c: template")
-    with pytest.raises(MalformedAnnouncement):
-        tell(dialect(), "homeassistant/sensor/t/config", {"stat_t": "s", "val_tpl": "{{ now() }}"})
-
-
-def test_a_plain_path_is_followed_by_the_decoder() -> None:
-    found = read("homeassistant/sensor/t/config", {"stat_t": "s", "val_tpl": "{{ value_json.a[0]['b c'] }}"})
-    assert found.streams["t"].declaration.fields == ("a[0].b c",)
-    assert found.streams["t"].reading is None
-
-
-def test_an_image_by_url_and_a_number_without_state_are_no_streams() -> None:
-    assert tell(dialect(), "homeassistant/image/t/config", {"url_topic": "s"}) == ()
-    assert tell(dialect(), "homeassistant/number/t/config", {"cmd_t": "s"}) == ()
-
-
-def test_availability_lists_keep_their_payloads_templates_and_mode() -> None:
-    members = [
-        {"t": "a", "pl_avail": "up", "pl_not_avail": "down"},
-        {"topic": "b", "val_tpl": "{{ value_json.state }}"},
-    ]
-    found = read("homeassistant/sensor/t/config", {"stat_t": "s", "avty": members, "avty_mode": "any"})
-    assert found.availability == Availability(
-        (
-            StateSource("a", ("up",), ("down",)),
-            StateSource("b", ("online",), ("offline",), template=Template(whole=False, path=("state",))),
-        ),
-        AvailabilityMode.ANY,
-    )
-
-
-def test_scalars_in_payload_options_are_taken_as_their_text() -> None:
-    found = read("homeassistant/binary_sensor/t/config", {"stat_t": "s", "pl_on": True, "pl_off": 0})
-    assert found.streams["t"].reading == Reading(None, (("True", 1.0), ("0", 0.0)))
-
-
 def test_too_many_streams_of_one_device_are_refused_and_change_nothing() -> None:
     house = dialect(max_streams=2)
     for name in ("a", "b"):
@@ -367,36 +200,6 @@ def test_the_dialect_has_no_time_or_session_of_its_own() -> None:
     house = dialect()
     assert house.connected(0.0) == house.disconnected(0.0) == house.handle_timer(0.0) == ()
     assert house.next_wakeup_s() is None
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b"junk",
-        [],
-        {"stat_t": 7},
-        {"stat_t": "s", "dev": "x"},
-        {"stat_t": "s", "o": ["x"]},
-        {"stat_t": "s", "qos": 3},
-        {"stat_t": "s", "exp_aft": -1},
-        {"stat_t": "s", "exp_aft": "soon"},
-        {"stat_t": "s", "avty": "x"},
-        {"stat_t": "s", "avty": ["x"]},
-        {"stat_t": "s", "avty": [{"t": "a"}] * 17},
-        {"stat_t": "s", "avty_t": "a", "avty_mode": "some"},
-        {"stat_t": "s", "val_tpl": 7},
-        {"stat_t": "s", "uniq_id": 7},
-    ],
-)
-def test_a_known_key_with_another_kind_of_value_is_malformed(payload: object) -> None:
-    with pytest.raises((MalformedAnnouncement, ForbiddenTopic)):
-        tell(dialect(), "homeassistant/sensor/t/config", payload)
-
-
-def test_short_keys_stand_for_one_long_key_each() -> None:
-    for table in (ENTITY, DEVICE, ORIGIN):
-        assert len(set(table.values())) == len(table)
-        assert not set(table) & set(table.values())
 
 
 JSON = st.recursive(
