@@ -65,7 +65,9 @@ def _unwrapped(
     data: memoryview, declared: Declaration, limits: PayloadLimits
 ) -> tuple[Kind, memoryview, Declaration]:
     """Take off declared and detected wrappings; return what is inside."""
-    encoding, declared = declared.encoding, replace(declared, encoding="")
+    encoding = declared.encoding
+    if encoding:
+        declared = replace(declared, encoding="")
     for _ in range(_MAX_WRAPPINGS):
         if encoding:
             data, media = unwrap(encoding, data, limits)

@@ -267,16 +267,17 @@ class Scheduler:
 
     def _turn(self, now_s: float) -> list[float | None]:
         """Do what is due; return when there may be more."""
-        hang_s = self.pool.end_hung(now_s)
         lanes, open_s = self.pool.open_lanes(now_s, self._cost)
         polled = self._batcher.poll(now_s, len(lanes))
         for entry in polled.expired:
             self._expire(self._waiting.pop(entry.id))
         for lane, entries in zip(lanes, polled.batches, strict=False):
             self._dispatch(lane, entries, now_s)
+        waiting_s = self._batcher.next_wakeup_s()
+        if waiting_s is not None and polled.batches:
+            open_s = self.pool.open_lanes(now_s, self._cost)[1]  # the lanes just filled open again
         running_s = self._expire_running(now_s)
-        self._again |= bool(polled.batches)
-        return [hang_s, running_s, self._batcher.next_wakeup_s(), open_s if len(self._batcher) else None]
+        return [self.pool.end_hung(now_s), running_s, waiting_s, None if waiting_s is None else open_s]
 
     def _dispatch(self, lane: Lane, entries: Sequence[Entry], now_s: float) -> None:
         tickets = [self._waiting.pop(entry.id) for entry in entries]

@@ -39,6 +39,7 @@ class Tap:
         self.tls = isinstance(sock, ssl.SSLSocket)
         self.ended = False
         self.error: OSError | None = None
+        self._rest = b""
         self.bytes_out = 0
         self.pinged = False
         # TLS may have to write before it can read, and the other way round.
@@ -84,6 +85,37 @@ class Tap:
         self._control.append(length)
         self._control += body
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether a packet that was given to ``send_packet`` is not written as a whole."""
+        return bool(self._rest)
+
+    def send_packet(self, packet: bytes) -> None:
+        """Write a packet beside paho, which must be at the end of its own; what does not fit follows later.
+
+        Raises:
+            OSError: The socket is broken; paho will find the same.
+        """
+        self._rest = packet
+        self.send_rest()
+
+    def send_rest(self) -> None:
+        """Write what is left of a packet, as much as the socket takes now.
+
+        Raises:
+            OSError: The socket is broken; paho will find the same.
+        """
+        try:
+            count = self._sock.send(self._rest)
+        except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError):
+            return
+        except ssl.SSLWantReadError:
+            self.write_wants_read = True
+            return
+        self.write_wants_read = False
+        self.bytes_out += count
+        self._rest = self._rest[count:]
+
     # What follows is paho's SocketLike.
 
     def recv(self, buffer_size: int) -> bytes:
@@ -99,7 +131,11 @@ class Tap:
         raise BlockingIOError
 
     def send(self, buffer: bytes | bytearray) -> int:
-        """Write as much as the socket takes now."""
+        """Write as much as the socket takes now, after what ``send_packet`` left over."""
+        if self._rest:
+            self.send_rest()
+            if self._rest:
+                raise BlockingIOError
         try:
             count = self._sock.send(buffer)
         except ssl.SSLWantReadError:

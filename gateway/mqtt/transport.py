@@ -12,6 +12,7 @@ transport for each network connection; nothing here outlives the socket.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Sequence
@@ -48,6 +49,7 @@ from gateway.mqtt.wire import (
     Splitter,
     mid_of,
     pack_properties,
+    pack_publish,
     parse_publish,
     topic_of,
 )
@@ -125,7 +127,7 @@ class Transport:
     @property
     def ready(self) -> bool:
         """Whether a packet given now leaves at once: nothing waits for the socket."""
-        return self._tap.is_open and not self._client.want_write()
+        return self._tap.is_open and not self._client.want_write() and not self._tap.has_rest
 
     def open(self) -> None:
         """Start reading and send CONNECT; ``answer`` tells the rest."""
@@ -135,17 +137,32 @@ class Transport:
         self._tick_later()
 
     def publish(self, item: Outgoing) -> int | None:
-        """Give one message to paho; return its packet identifier, None if the socket is gone.
+        """Send one message; return its packet identifier (0 for QoS 0), None if the socket is gone.
 
         Raises:
             TooLarge: Its properties cannot be said in MQTT 5.
         """
+        if not item.qos and self.ready:
+            return self._publish_beside_paho(item)
         properties = None
         if self._v5 and item.properties is not None:
             properties = cast("Properties", _Packed(pack_properties(item.properties)))
         info = self._client.publish(item.topic, item.payload, item.qos, item.retain, properties)
         self._arm()
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def _publish_beside_paho(self, item: Outgoing) -> int | None:
+        """Write a PUBLISH that nobody confirms; paho would only carry it, at several times the cost."""
+        packet = pack_publish(
+            item.topic, item.payload, item.retain, item.properties if self._v5 else None, v5=self._v5
+        )
+        try:
+            self._tap.send_packet(packet)
+        except OSError:
+            return None  # the reader finds the same error and closes
+        if self._tap.has_rest:
+            self._arm()
+        return 0
 
     def subscribe(self, wanted: Sequence[Wanted], *, identified: bool) -> int | None:
         """Ask for filters of one identifier in one packet; return its mid, None if the socket is gone."""
@@ -268,6 +285,9 @@ class Transport:
             self._client.loop_read()
 
     def _on_writable(self) -> None:
+        if self._tap.has_rest:
+            with contextlib.suppress(OSError):  # the reader finds the same error and closes
+                self._tap.send_rest()
         self._client.loop_write()
         if self._tap.read_wants_write:
             self._tap.read_wants_write = False
@@ -280,7 +300,7 @@ class Transport:
         """Watch for writability exactly while there is something to write."""
         tap = self._tap
         wanted = tap.is_open and (
-            tap.read_wants_write or (self._client.want_write() and not tap.write_wants_read)
+            tap.read_wants_write or ((tap.has_rest or self._client.want_write()) and not tap.write_wants_read)
         )
         if wanted != self._writer_armed and tap.is_open:
             self._writer_armed = wanted

@@ -239,6 +239,20 @@ def pack_properties(properties: PublishProperties | None) -> bytes:
     return _length(len(packed)) + packed
 
 
+def pack_publish(
+    topic: str, payload: bytes, retain: bool, properties: PublishProperties | None, *, v5: bool
+) -> bytes:
+    """Write a PUBLISH of QoS 0.
+
+    Raises:
+        TooLarge: Its properties cannot be said.
+    """
+    head = _binary(topic.encode())
+    if v5:
+        head += pack_properties(properties)
+    return b"".join((bytes((PUBLISH | retain,)), _length(len(head) + len(payload)), head, payload))
+
+
 class _Properties:
     """Reads the property section of a PUBLISH (MQTT 5 §2.2.2)."""
 

@@ -54,11 +54,12 @@ class Load:
         self.sent: dict[str, tuple[float, int]] = {}
         self.samples: list[tuple[float, float, int]] = []
         self.count = 0
+        self.run = f"{time.monotonic_ns():x}"  # a frame id that comes twice is a duplicate
         self.bytes_late = 0.0
 
     def send(self, stream: int, planned_s: float) -> None:
         """Publish the next frame of a stream."""
-        frame_id = f"{self.count:x}.{stream}"
+        frame_id = f"{self.run}-{self.count:x}"
         payload = self.payloads[self.count % len(self.payloads)]
         self.sent[frame_id] = (planned_s, stream)
         self.count += 1

@@ -171,3 +171,24 @@ def test_a_broker_that_is_busy_is_tried_again_with_the_same_version() -> None:
             assert {reason for _, reason in watch.states} == {"MQTT 5", "Server busy"}
 
     asyncio.run(scenario())
+
+
+def test_messages_larger_than_the_socket_takes_arrive_whole_and_in_order_among_others(broker: Broker) -> None:
+    async def scenario() -> None:
+        watch = Watch()
+        async with (
+            connect(settings_for(broker.url, outgoing_bytes=200_000_000), name="far") as sender,
+            connect(settings_for(broker.url), watch) as receiver,
+        ):
+            receiver.subscribe("frames", 1, watch.take)
+            await receiver.wait_settled(soon())
+            await sender.wait_connected(soon())
+            sent = [bytes([number]) * (3_000_000 if number % 3 else 10) for number in range(24)]
+            for number, payload in enumerate(sent):
+                assert sender.publish("frames", payload, qos=number % 2)
+            await watch.until(lambda: len(watch.messages) == len(sent))
+        assert sorted(watch.payloads) == sorted(sent)
+        plain = [payload for payload in watch.payloads if payload[0] % 2 == 0]
+        assert plain == sent[::2]
+
+    asyncio.run(scenario())
