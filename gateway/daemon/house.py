@@ -14,6 +14,7 @@ from gateway.configuration.load import LoadedSettings
 from gateway.configuration.settings import Settings
 from gateway.daemon.canary import Canaries
 from gateway.daemon.catalog import Catalog, ChangeKind
+from gateway.daemon.fit import fits
 from gateway.daemon.intake import IntakePorts
 from gateway.daemon.observer import Observer
 from gateway.daemon.outlet import Outlet
@@ -30,6 +31,7 @@ from gateway.operations.health import Health, Reason
 from gateway.operations.log import log
 from gateway.operations.metrics import Metrics
 from gateway.sensors.dialects import Identity as SensorIdentity
+from gateway.sensors.sensor import Stream
 from gateway.serving.app import Sources, StatusDoor
 from gateway.serving.listener import Listener
 
@@ -93,7 +95,9 @@ class House:
             max_payload_bytes=settings.inference.max_payload_bytes,
         )
         who = SensorIdentity(self.id, self.epoch)
-        self.sensing = await self._open.enter_async_context(Sensing(settings, who, self.link, ports))
+        self.sensing = await self._open.enter_async_context(
+            Sensing(settings, who, self.link, ports, self._fits)
+        )
         self.health.clear(Reason.STARTING)
 
     async def watch(self) -> None:
@@ -149,6 +153,13 @@ class House:
     def _is_ordered(self, model: str, pipeline: str) -> bool:
         scheduler = self.dataplane.serving.get(model)
         return scheduler is not None and scheduler.facts is not None and pipeline in scheduler.facts.stateful
+
+    def _fits(self, stream: Stream, pipeline: str) -> bool:
+        known = self.settings.pipelines.get(pipeline)
+        scheduler = self.dataplane.serving.get(known.model) if known is not None else None
+        if scheduler is None or scheduler.facts is None or pipeline not in scheduler.facts.kinds:
+            return True
+        return fits(scheduler.facts.kinds[pipeline], stream.declaration)
 
     def _link_events(self) -> LinkEvents:
         return LinkEvents(self._connection_state, self._message_dropped, self._filter_refused)

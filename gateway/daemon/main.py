@@ -21,6 +21,7 @@ from gateway.configuration.overrides import overridden
 from gateway.daemon.house import House
 from gateway.errors import ConfigError, GatewayError
 from gateway.operations.build import VERSION
+from gateway.operations.collector import settle_collector
 from gateway.operations.libraries import capture
 from gateway.operations.log import log
 from gateway.operations.malloc import keep_large_buffers
@@ -94,6 +95,7 @@ async def _live(
     house: House, path: str, overrides: Sequence[str], reload: asyncio.Event, started_s: float
 ) -> None:
     await house.open()
+    settle_collector()
     models, pipelines = house.counts()
     log.event("ready", after_s=round(time.monotonic() - started_s, 3), models=models, pipelines=pipelines)
     watch = asyncio.ensure_future(house.watch())

@@ -32,6 +32,7 @@ from gateway.sensors.actions import (
     Unwatch,
     Watch,
 )
+from gateway.sensors.admission import Fits
 from gateway.sensors.backlog import Backlog
 from gateway.sensors.dialect import FrameCarried, PublishAsked, Subscription
 from gateway.sensors.dialects import Identity
@@ -50,13 +51,15 @@ class Sensing:
         intakes: The bound streams by (sensor id, stream name).
     """
 
-    def __init__(self, settings: Settings, identity: Identity, link: Link, ports: IntakePorts) -> None:
+    def __init__(
+        self, settings: Settings, identity: Identity, link: Link, ports: IntakePorts, fits: Fits | None = None
+    ) -> None:
         self.intakes: dict[tuple[str, str], Intake] = {}
         self._settings = settings
         self._identity = identity
         self._link = link
         self._ports = ports
-        self._discovery = Discovery(settings, identity)
+        self._discovery = Discovery(settings, identity, fits)
         self._backlog = Backlog()
         self._digesting = False
         self._handlers: dict[tuple[str, str], Callable[[Message], None]] = {}

@@ -49,11 +49,13 @@ class WorkerFacts:
         version: What it loaded.
         max_rows: Rows that one engine run takes; None if any number.
         stateful: Pipelines whose frames must run in order.
+        kinds: What each pipeline's payloads must decode to (``images``, ``sound``, ``numbers``, ``tensors``).
     """
 
     version: ModelVersion
     max_rows: int | None
     stateful: frozenset[str]
+    kinds: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +152,13 @@ class Lane:
         except BaseException:
             await self.close()
             raise
-        version = ModelVersion(**head["version"])
-        self.facts = WorkerFacts(version, head["max_rows"], frozenset(head["stateful"]))
+        self.facts = _facts(ModelVersion(**head["version"]), head["max_rows"], head)
         self._stderr.clear()  # runtimes chatter while they load; what comes later may tell why one died
         self.state = LaneState.READY
         return self.facts
 
-    async def set_pipelines(self, spec: LoadSpec, timeout_s: float) -> frozenset[str]:
-        """Give the worker other pipelines; return which of them are stateful.
+    async def set_pipelines(self, spec: LoadSpec, timeout_s: float) -> WorkerFacts:
+        """Give the worker other pipelines; return what is true of it from then on.
 
         Raises:
             PipelineMisfit: They do not compile; the worker keeps the old ones.
@@ -165,7 +166,9 @@ class Lane:
             WorkerCrashed: The worker died.
         """
         head = await self._ask("pipelines", {"t": "pipelines", "spec": spec.to_json()}, timeout_s)
-        return frozenset(head["stateful"])
+        assert self.facts is not None
+        self.facts = _facts(self.facts.version, self.facts.max_rows, head)
+        return self.facts
 
     async def canary(self, timeout_s: float) -> None:
         """Have the worker run its model once, after whatever it already holds.
@@ -351,6 +354,10 @@ class Lane:
     def _free_pages(self) -> None:
         for page in self._pages or ():
             page.close()
+
+
+def _facts(version: ModelVersion, max_rows: int | None, head: Head) -> WorkerFacts:
+    return WorkerFacts(version, max_rows, frozenset(head["stateful"]), head["kinds"])
 
 
 _LOSSES: set[asyncio.Task[None]] = set()  # the loop keeps only weak references to tasks

@@ -188,6 +188,13 @@ class LoadedModel:
         """Names of pipelines whose frames must run in order, one of a stream at a time."""
         return frozenset(name for name, each in self._pipelines.items() if each.stateful)
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What each pipeline's payloads must decode to: ``images``, ``sound``, ``numbers`` or ``tensors``."""
+        from gateway.frames.specs import KIND_NAMES
+
+        return {name: KIND_NAMES[each.kind] for name, each in self._pipelines.items()}
+
     def pipeline(self, name: str) -> Pipeline:
         """Return a compiled pipeline.
 

@@ -168,8 +168,8 @@ class Pool:
         self._owner.lanes_changed()
         self._plan_replacement(reason)
 
-    async def set_pipelines(self, spec: LoadSpec) -> frozenset[str]:
-        """Give every lane other pipelines; return which of them are stateful.
+    async def set_pipelines(self, spec: LoadSpec) -> WorkerFacts | None:
+        """Give every lane other pipelines; return what is true of them; None if there is no lane now.
 
         Raises:
             GatewayError: They do not compile in a worker.
@@ -177,8 +177,8 @@ class Pool:
         self.spec = spec
         ready = [lane for lane in self.lanes if lane.state is LaneState.READY]
         timeout_s = self._limits.load_timeout_s
-        stateful = await asyncio.gather(*(lane.set_pipelines(spec, timeout_s) for lane in ready))
-        return stateful[0] if stateful else frozenset()
+        facts = await asyncio.gather(*(lane.set_pipelines(spec, timeout_s) for lane in ready))
+        return facts[0] if facts else None
 
     async def canary(self, fresh_s: float) -> float | None:
         """Have every lane that answered nothing since ``fresh_s`` run its model once.

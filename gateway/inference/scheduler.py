@@ -186,10 +186,9 @@ class Scheduler:
         Raises:
             GatewayError: They do not compile.
         """
-        stateful = await self.pool.set_pipelines(spec)
+        facts = await self.pool.set_pipelines(spec)
         self._states.clear()
-        if self.facts is not None:
-            self.facts = WorkerFacts(self.facts.version, self.facts.max_rows, stateful)
+        self.facts = facts or self.facts
 
     # What the pool tells.
 

@@ -27,6 +27,7 @@ from gateway.inference.wire import HEADER, Head, encode
 
 _PR_SET_PDEATHSIG = 1
 _OOM_SCORE = "500"  # under memory pressure the kernel takes a worker, not the front end
+_COLLECT_AFTER = 20_000  # a frame's values form no rings: counting references frees them
 _MOST_DECLARATIONS = 1024
 
 
@@ -48,6 +49,7 @@ def main(argv: list[str]) -> int:
         return 1
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
     channel.sendall(encode(_ready(model)))
     _serve(channel, pages, model)
     return 0
@@ -100,7 +102,7 @@ def _change_pipelines(model: LoadedModel, head: Head) -> bytes:
         model.set_pipelines(LoadSpec.from_json(head["spec"]).pipelines)
     except GatewayError as error:
         return _failed("pipelines", error)
-    return encode({"t": "pipelines", "stateful": sorted(model.stateful)})
+    return encode({"t": "pipelines", "stateful": sorted(model.stateful), "kinds": model.kinds})
 
 
 def _sing(model: LoadedModel) -> bytes:
@@ -121,6 +123,7 @@ def _ready(model: LoadedModel) -> Head:
         "version": asdict(model.version),
         "max_rows": model.max_rows,
         "stateful": sorted(model.stateful),
+        "kinds": model.kinds,
     }
 
 

@@ -102,7 +102,9 @@ def check_sensor_topic(topic: str, limits: TopicLimits = DEFAULT_LIMITS) -> None
         raise ForbiddenTopic(f"topic {topic!r} begins with $, which is the broker's own")
     if "+" in topic or "#" in topic:
         raise ForbiddenTopic(f"topic {topic!r} holds a wildcard")
-    if any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in topic):
+    if not topic.isprintable() and any(
+        ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in topic
+    ):
         raise ForbiddenTopic(f"topic {topic!r} holds a control character")
     if topic.count("/") >= limits.max_levels:
         raise ForbiddenTopic(f"topic {topic!r} has more than {limits.max_levels} levels")
