@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.errors import Unavailable
+from gateway.operations.child_signal import signal_child
 
 STOP_LIMIT_S = 10.0
 _LAST_WORDS_BYTES = 4000
@@ -99,8 +99,7 @@ class Child:
                 await self._process.wait()
 
     def _send(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
+        signal_child(self._process, number)
 
     async def _drained(self) -> None:
         """Wait for the end while reading what it still writes: a full pipe would hold it up."""

@@ -8,7 +8,6 @@ in shared memory, so that a lane need not idle while an answer travels.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import enum
 import os
 import signal
@@ -26,6 +25,7 @@ from gateway.inference.pages import Page
 from gateway.inference.request import Ticket
 from gateway.inference.wire import Head, Splitter, encode
 from gateway.model import ModelVersion
+from gateway.operations.child_signal import signal_child
 
 _STDERR_TAIL_BYTES = 4096
 _END_WAIT_S = 0.5
@@ -217,10 +217,8 @@ class Lane:
     def kill(self, reason: str) -> None:
         """End the worker at once; its owner is told through ``lane_lost``."""
         self._lost_because = self._lost_because or reason
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                # Not Process.send_signal: it reaps a child that has just died, and its exit status is lost.
-                os.kill(self._process.pid, signal.SIGKILL)
+        if self._process is not None:
+            signal_child(self._process, signal.SIGKILL)
 
     async def close(self) -> None:
         """End the worker and free everything; its owner is not told. Idempotent.

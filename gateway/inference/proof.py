@@ -30,6 +30,7 @@ from gateway.errors import (
 )
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.proven import Proof
+from gateway.operations.child_signal import signal_child
 
 DEFAULT_MEMORY_BYTES = 2 << 30
 _MOST_VERDICT_BYTES = 4 << 20
@@ -116,8 +117,7 @@ async def _collect(stream: asyncio.StreamReader, into: bytearray, most_bytes: in
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Kill what still runs, and read the pipes to their ends so that they close."""
     if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        signal_child(process, signal.SIGKILL)
         await asyncio.wait_for(process.communicate(), _KILL_WAIT_S)
 
 
