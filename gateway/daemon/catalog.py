@@ -20,9 +20,10 @@ from gateway.inference.batching import BatchLimits
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.engines.engine import EngineOptions
 from gateway.inference.loaded import LoadSpec, PipelineSpec
+from gateway.inference.observer import SchedulerObserver
 from gateway.inference.pool import PoolLimits
 from gateway.inference.proof_cache import ProofCache, prove_once
-from gateway.inference.scheduler import Scheduler, SchedulerObserver
+from gateway.inference.scheduler import Scheduler, SchedulerLimits
 from gateway.operations.restart import RestartLimits
 
 _DRAIN_S = 3.0
@@ -61,27 +62,56 @@ class ChangeKind(enum.Enum):
     REMOVE = "remove"
 
 
-def plan(old: Mapping[str, LoadSpec], settings: Settings, lanes: Mapping[str, int]) -> dict[str, ChangeKind]:
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """All that a configuration says of how one model is to serve.
+
+    Attributes:
+        spec: What its workers load.
+        limits: Bounds of its queue, batches and workers.
+        lanes: How many workers.
+    """
+
+    spec: LoadSpec
+    limits: SchedulerLimits
+    lanes: int
+
+
+def plan(old: Mapping[str, ModelPlan], settings: Settings) -> dict[str, ChangeKind]:
     """Return what must happen to each model, old or new. Pure.
 
     Args:
-        old: Specs now serving.
+        old: Plans of the models that serve.
         settings: The wanted configuration.
-        lanes: Lanes now wanted by each serving model.
     """
     changes: dict[str, ChangeKind] = {}
     for name in settings.models:
-        wanted, now = load_spec(name, settings), old.get(name)
-        if now is None or replace(now, pipelines=()) != replace(wanted, pipelines=()):
+        wanted, now = model_plan(name, settings), old.get(name)
+        if now is None or _without_pipelines(now) != _without_pipelines(wanted):
             changes[name] = ChangeKind.REPLACE
-        elif now.pipelines != wanted.pipelines:
+        elif now.spec.pipelines != wanted.spec.pipelines:
             changes[name] = ChangeKind.REPIPE
-        elif lanes.get(name) != settings.models[name].lanes:
+        elif now.lanes != wanted.lanes:
             changes[name] = ChangeKind.RESIZE
         else:
             changes[name] = ChangeKind.KEEP
     changes.update(dict.fromkeys(old.keys() - settings.models.keys(), ChangeKind.REMOVE))
     return changes
+
+
+def _without_pipelines(known: ModelPlan) -> tuple[LoadSpec, SchedulerLimits]:
+    return replace(known.spec, pipelines=()), known.limits
+
+
+def model_plan(name: str, settings: Settings) -> ModelPlan:
+    """Return all that ``settings`` say of model ``name``."""
+    model, inference = settings.models[name], settings.inference
+    limits = SchedulerLimits(
+        BatchLimits(model.max_batch_rows, model.max_queued_rows),
+        PoolLimits(model.run_timeout_s, model.load_timeout_s, _restart(inference)),
+        inference.quarantined_payloads,
+    )
+    return ModelPlan(load_spec(name, settings), limits, model.lanes)
 
 
 def load_spec(name: str, settings: Settings) -> LoadSpec:
@@ -114,7 +144,7 @@ class Catalog:
         self._cache = cache
         self._observer = observer
         self._loaded = loaded
-        self._specs: dict[str, LoadSpec] = {}
+        self._plans: dict[str, ModelPlan] = {}
 
     async def start(self, settings: Settings) -> None:
         """Prove and start every model; one that fails leaves the others alone.
@@ -142,8 +172,10 @@ class Catalog:
         Cancel-safe until the new versions serve: what was started is ended.
         """
         self._loaded = loaded
-        lanes = {name: s.pool.wanted for name, s in self._dataplane.serving.items()}
-        changes = plan(self._specs, settings, lanes)
+        serving = {n: p for n, p in self._plans.items() if self.status[n].state is ModelState.SERVING}
+        changes = plan(serving, settings)
+        gone = (self._plans.keys() | self.status.keys()) - settings.models.keys()
+        changes.update(dict.fromkeys(gone, ChangeKind.REMOVE))
         touched = [n for n, kind in changes.items() if kind in (ChangeKind.REPLACE, ChangeKind.REPIPE)]
         started: dict[str, Scheduler] = {}
         try:
@@ -163,8 +195,8 @@ class Catalog:
 
     async def close(self, deadline_s: float) -> None:
         """Let requests finish until ``deadline_s``, then end every worker."""
-        schedulers = [self._dataplane.withdraw(name, "the gateway is stopping") for name in self._specs]
-        self._specs = {}
+        schedulers = [self._dataplane.withdraw(name, "the gateway is stopping") for name in self._plans]
+        self._plans = {}
         await asyncio.gather(*(s.drain(deadline_s) for s in schedulers if s is not None))
 
     def out_of_service(self, name: str, reason: str) -> None:
@@ -178,18 +210,18 @@ class Catalog:
         for name, kind in changes.items():
             serving = self._dataplane.serving.get(name)
             if kind is ChangeKind.REMOVE:
-                del self._specs[name]
+                self._plans.pop(name, None)
                 self.status.pop(name, None)
                 removed = self._dataplane.withdraw(name)
                 ending += [removed] if removed else []
                 continue
-            self._specs[name] = load_spec(name, settings)
+            self._plans[name] = model_plan(name, settings)
             if kind is ChangeKind.REPLACE:
                 old = self._dataplane.serve(name, started[name])
                 self.status[name] = ModelStatus(ModelState.SERVING)
                 ending += [old] if old else []
             elif kind is ChangeKind.REPIPE and serving is not None:
-                await serving.set_pipelines(self._specs[name])
+                await serving.set_pipelines(self._plans[name].spec)
             if kind in (ChangeKind.RESIZE, ChangeKind.REPIPE) and serving is not None:
                 serving.pool.resize(settings.models[name].lanes)
         deadline_s = time.monotonic() + _DRAIN_S
@@ -197,19 +229,19 @@ class Catalog:
 
     async def _start_one(self, name: str, settings: Settings) -> ConfigIssue | None:
         """Start one model; return the issue if its pipelines do not fit it."""
-        self._specs[name] = load_spec(name, settings)
+        self._plans[name] = model_plan(name, settings)
         try:
             self._note(name, ModelState.PROVING, "it is being proven")
-            await self._prove(self._specs[name], settings.models[name])
+            await self._prove(self._plans[name].spec, settings.models[name])
             self._note(name, ModelState.STARTING, "its workers are starting")
             scheduler = self._scheduler(name, settings)
             await scheduler.start()
         except PipelineMisfit as error:
             return self._issue(error)
         except GatewayError as error:
-            del self._specs[name]  # the next reload tries again
+            del self._plans[name]  # the next reload tries again
             self._note(name, ModelState.FAILED, error.message)
-            self._observer.out_of_service(name, error.message)
+            self._observer.out_of_service(name, error)
             self.status[name] = ModelStatus(ModelState.FAILED, error.message)
             return None
         self._dataplane.serve(name, scheduler)
@@ -224,14 +256,8 @@ class Catalog:
         await prove_once(spec, self._cache, timeout_s=model.load_timeout_s)
 
     def _scheduler(self, name: str, settings: Settings) -> Scheduler:
-        model = settings.models[name]
-        return Scheduler(
-            load_spec(name, settings),
-            lanes=model.lanes,
-            batch=BatchLimits(model.max_batch_rows, model.max_queued_rows),
-            pool=PoolLimits(model.run_timeout_s, model.load_timeout_s, _restart(settings.inference)),
-            observer=self._observer,
-        )
+        wanted = model_plan(name, settings)
+        return Scheduler(wanted.spec, lanes=wanted.lanes, limits=wanted.limits, observer=self._observer)
 
     def _issue(self, error: PipelineMisfit) -> ConfigIssue:
         pipeline = str(error.attributes.get("pipeline", ""))

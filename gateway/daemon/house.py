@@ -92,7 +92,7 @@ class House:
             is_ordered=self._is_ordered,
             refused=self._frame_refused,
             metrics=self.metrics,
-            max_payload_bytes=settings.inference.max_payload_bytes,
+            max_payload_bytes=lambda: self.settings.inference.max_payload_bytes,
         )
         who = SensorIdentity(self.id, self.epoch)
         self.sensing = await self._open.enter_async_context(
@@ -180,13 +180,13 @@ class House:
         sensor = self.sensing.sensor_of(topic) if self.sensing is not None else ""
         if sensor:
             self.metrics.frames_dropped.add(1, sensor, reason)
+        self.metrics.mqtt_dropped_messages.add(1, name, reason)
         log.event("mqtt_dropped", connection=name, reason=reason, topic=topic)
 
     def _filter_refused(self, name: str, filter: str, code: int) -> None:
         log.event("mqtt_filter_refused", connection=name, filter=filter, code=code)
 
     def _frame_refused(self, sensor: str, stream: str, error: GatewayError) -> None:
-        self.metrics.errors.add(1, error.label)
         log.event("frame_refused", sensor=sensor, stream=stream, label=error.label, error=error)
 
     def _out_of_service(self, model: str, reason: str) -> None:

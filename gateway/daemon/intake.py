@@ -63,7 +63,7 @@ class IntakePorts:
         is_ordered: Says whether a pipeline (by model and name) must see frames in order.
         refused: Told of every dropped frame's error, for the log.
         metrics: Counts.
-        max_payload_bytes: Largest payload taken.
+        max_payload_bytes: Returns the largest payload taken, as configured now.
     """
 
     submit: Submit
@@ -72,7 +72,7 @@ class IntakePorts:
     is_ordered: Callable[[str, str], bool]
     refused: Callable[[str, str, GatewayError], None]
     metrics: Metrics
-    max_payload_bytes: int
+    max_payload_bytes: Callable[[], int]
 
 
 @dataclass(slots=True)
@@ -143,12 +143,13 @@ class Intake:
         try:
             self._accept(message)
         except GatewayError as error:
+            self._ports.metrics.errors.add(1, error.label)
             self._ports.refused(self.sensor, self.stream.name, error)
             self._drop(error.label, message)
 
     def _accept(self, message: Message) -> None:
-        if len(message.payload) > self._ports.max_payload_bytes:
-            size, limit = len(message.payload), self._ports.max_payload_bytes
+        size, limit = len(message.payload), self._ports.max_payload_bytes()
+        if size > limit:
             raise TooLarge(f"payload of {size} bytes on {message.topic}, at most {limit} are taken")
         stream = self.stream.declaration
         read = read_message(stream, message.content_type, tuple(message.properties.items()))

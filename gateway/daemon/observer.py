@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.errors import GatewayError
 from gateway.inference.request import Outcome, RequestState, Ticket
 from gateway.operations.log import log
 from gateway.operations.metrics import Metrics
@@ -54,11 +55,11 @@ class Observer:
         self._metrics.quarantined_payloads.add(1, model)
         log.event("payload_quarantined", model=model, stream=stream, sha256=digest)
 
-    def out_of_service(self, model: str, reason: str) -> None:
-        """Log that a model does not serve, and tell the catalogue."""
-        self._metrics.errors.add(1, "unavailable.not_ready")
-        log.event("model_out_of_service", model=model, reason=reason)
-        self._out_of_service(model, reason)
+    def out_of_service(self, model: str, error: GatewayError) -> None:
+        """Count and log that a model does not serve, and tell the catalogue."""
+        self._metrics.errors.add(1, error.label)
+        log.event("model_out_of_service", model=model, reason=error.message, error=error)
+        self._out_of_service(model, error.message)
 
     def _observe(self, model: str, pipeline: str, stage: str, took_ms: float) -> None:
         key = (model, pipeline, stage)

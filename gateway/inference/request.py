@@ -74,7 +74,6 @@ class CancelReason(enum.Enum):
 
     CALLER = "cancelled"
     SUPERSEDED = "superseded"
-    UNBOUND = "unbound"
 
 
 @dataclass(frozen=True, slots=True)

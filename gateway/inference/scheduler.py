@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
 from gateway.errors import (
     DeadlineQueued,
@@ -29,6 +29,7 @@ from gateway.inference.carry import CarriedStates
 from gateway.inference.cost import BatchCost
 from gateway.inference.lane import Batch, Lane, MemberAnswer, WorkerFacts
 from gateway.inference.loaded import LoadSpec
+from gateway.inference.observer import SchedulerObserver
 from gateway.inference.pool import Pool, PoolLimits
 from gateway.inference.quarantine import Quarantine
 from gateway.inference.request import (
@@ -46,48 +47,35 @@ _IDS = itertools.count(1)
 _LONG_S = 3600.0
 
 
-class SchedulerObserver(Protocol):
-    """Who counts and logs; called in the event loop, must not raise."""
+@dataclass(frozen=True, slots=True)
+class SchedulerLimits:
+    """Bounds of one model.
 
-    def request_ended(self, ticket: Ticket, outcome: Outcome) -> None:
-        """A request ended."""
-        ...
+    Attributes:
+        batch: Its queue and batches.
+        pool: Patience with its workers.
+        quarantined_payloads: Hashes of crashing payloads remembered.
+    """
 
-    def batch_ran(self, model: str, rows: int, took_s: float) -> None:
-        """A batch came back."""
-        ...
-
-    def worker_lost(self, model: str, pid: int, reason: str, requests: int) -> None:
-        """A worker died with ``requests`` requests in its hands."""
-        ...
-
-    def lanes_changed(self, model: str, ready: int, wanted: int) -> None:
-        """A lane became ready or has gone."""
-        ...
-
-    def payload_quarantined(self, model: str, stream: str, digest: str) -> None:
-        """A payload killed two workers and is not run again."""
-        ...
-
-    def out_of_service(self, model: str, reason: str) -> None:
-        """Workers died too often."""
-        ...
+    batch: BatchLimits
+    pool: PoolLimits
+    quarantined_payloads: int = 256
 
 
 class Scheduler:
     """Runs the requests of one model version."""
 
     def __init__(
-        self, spec: LoadSpec, *, lanes: int, batch: BatchLimits, pool: PoolLimits, observer: SchedulerObserver
+        self, spec: LoadSpec, *, lanes: int, limits: SchedulerLimits, observer: SchedulerObserver
     ) -> None:
         self.name = spec.name
-        self.pool = Pool(spec, lanes, pool, self)
+        self.pool = Pool(spec, lanes, limits.pool, self)
         self.facts: WorkerFacts | None = None
-        self._limits = batch
+        self._limits = limits.batch
         self._observer = observer
         self._cost = BatchCost()
-        self._batcher = Batcher(batch, self._cost)
-        self._quarantine = Quarantine(256)
+        self._batcher = Batcher(limits.batch, self._cost)
+        self._quarantine = Quarantine(limits.quarantined_payloads)
         self._states = CarriedStates()
         self._waiting: dict[int, Ticket] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -243,7 +231,7 @@ class Scheduler:
     def out_of_service(self, reason: str) -> None:
         """Refuse everything from now on."""
         self._refusal = NotReady(f"model {self.name} is out of service: {reason}; reload to try again")
-        self._observer.out_of_service(self.name, reason)
+        self._observer.out_of_service(self.name, self._refusal)
         if not self.pool.ready:
             self._fail_all(self._refusal)
 

@@ -6,8 +6,6 @@
 3. ``<prefix>/<id>/state`` is retained on the broker: ``online`` at each connect
    of control, ``stopped`` after a clean stop, ``offline`` by the broker itself
    (the will) after anything else.
-4. ``<prefix>/hello`` is said at each connect, not retained: sensors that hear it
-   announce themselves anew.
 """
 
 from __future__ import annotations
@@ -94,7 +92,6 @@ class Link:
         self._identity = identity
         self._events = events or LinkEvents()
         self.state_topic = f"{settings.topic_prefix}/{identity.id}/state"
-        self.hello_topic = f"{settings.topic_prefix}/hello"
         base = settings.client_id or f"gw-{identity.id}"
         will = Will(self.state_topic, self._say("offline"), qos=1, retain=True)
         self.data = Connection(
@@ -153,11 +150,10 @@ class Link:
     def _on_state(self, name: str, state: ConnectionState, reason: str) -> None:
         if name == CONTROL and state is ConnectionState.ONLINE:
             self.announce()
-            self.control.publish(self.hello_topic, self._say(None))
         self._events.on_state(name, state, reason)
 
-    def _say(self, state: str | None, more: Mapping[str, object] | None = None) -> bytes:
+    def _say(self, state: str, more: Mapping[str, object] | None = None) -> bytes:
         identity = self._identity
-        said: dict[str, object] = {} if state is None else {"state": state}
-        said |= {"id": identity.id, "epoch": identity.epoch, "version": identity.version}
+        said: dict[str, object] = {"state": state, "id": identity.id}
+        said |= {"epoch": identity.epoch, "version": identity.version}
         return json.dumps(said | dict(more or {}), ensure_ascii=False, separators=(",", ":")).encode()

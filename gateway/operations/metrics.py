@@ -132,10 +132,17 @@ class Metrics:
         self.mqtt_received_bytes = _counter(
             "gateway_mqtt_received_bytes", "Payload bytes received.", "connection"
         )
+        self.mqtt_dropped_messages = _counter(
+            "gateway_mqtt_dropped_messages",
+            "Messages not taken from the broker or given up before they reached it, by reason.",
+            "connection",
+            "reason",
+            closed=2,
+        )
         self.outgoing_messages = _gauge("gateway_outgoing_messages", "Results waiting for the broker.")
 
     def _make_process(self) -> None:
-        self.errors = _counter("gateway_errors", "Errors of all kinds, by label.", "label")
+        self.errors = _counter("gateway_errors", "Errors of requests, frames and models, by label.", "label")
         self.config_reloads = _counter(
             "gateway_config_reloads", "Reloads by outcome: applied, refused.", "outcome"
         )

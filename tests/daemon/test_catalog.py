@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.configuration.settings import ModelSettings, PipelineSettings, Settings, StepSettings
-from gateway.daemon.catalog import ChangeKind, load_spec, plan
+from gateway.daemon.catalog import ChangeKind, model_plan, plan
 
 BASE = Settings(
     models={"a": ModelSettings("/models/a"), "b": ModelSettings("/models/b")},
@@ -16,8 +16,7 @@ BASE = Settings(
 
 
 def _planned(wanted: Settings) -> dict[str, ChangeKind]:
-    serving = {name: load_spec(name, BASE) for name in BASE.models}
-    return plan(serving, wanted, {"a": 1, "b": 1})
+    return plan({name: model_plan(name, BASE) for name in BASE.models}, wanted)
 
 
 def _model(**changes: object) -> Settings:
@@ -34,6 +33,9 @@ def test_the_same_settings_change_nothing() -> None:
         (_model(lanes=3), ChangeKind.RESIZE),
         (_model(threads=2), ChangeKind.REPLACE),
         (_model(path="/models/other"), ChangeKind.REPLACE),
+        (_model(max_batch_rows=2), ChangeKind.REPLACE),
+        (_model(max_queued_rows=7), ChangeKind.REPLACE),
+        (_model(run_timeout_s=3.0), ChangeKind.REPLACE),
         (
             replace(
                 BASE,

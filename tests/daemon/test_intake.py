@@ -60,7 +60,7 @@ class Recorder:
             is_ordered=lambda _model, _pipeline: self.ordered,
             refused=self.refused,
             metrics=Metrics(),
-            max_payload_bytes=limit,
+            max_payload_bytes=lambda: limit,
         )
         stream = stream or Stream("frame", "cam/frame", Declaration(media="image/jpeg"))
         return Intake("cam", stream, routes or (_route("p"),), ports)

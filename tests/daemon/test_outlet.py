@@ -43,7 +43,7 @@ def _intake(metrics: Metrics) -> Intake:
         lambda _m, _p: False,
         recorder.refused,
         metrics,
-        1000,
+        lambda: 1000,
     )
     return Intake("cam", Stream("frame", "cam/frame"), (), ports)
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from gateway.configuration.settings import StepSettings
+from gateway.errors import GatewayError
 from gateway.frames.declaration import Declaration
 from gateway.inference.batching import BatchLimits
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.loaded import LoadSpec, PipelineSpec
 from gateway.inference.pool import PoolLimits
 from gateway.inference.request import InferRequest, Outcome, Ticket
-from gateway.inference.scheduler import Scheduler
+from gateway.inference.scheduler import Scheduler, SchedulerLimits
 from gateway.operations.restart import RestartLimits
 
 ROOT = Path(__file__).parents[2]
@@ -54,31 +55,35 @@ class Seen:
     def payload_quarantined(self, model: str, stream: str, digest: str) -> None:
         self.quarantined.append(digest)
 
-    def out_of_service(self, model: str, reason: str) -> None:
-        self.outages.append(reason)
+    def out_of_service(self, model: str, error: GatewayError) -> None:
+        self.outages.append(error.message)
 
 
-def spec(model: str = "motion-int8-onnx") -> LoadSpec:
-    return LoadSpec("motion", str(ROOT / "models" / model), pipelines=(PIPELINE,))
+def spec(model: str = "motion-int8-onnx", pipeline: PipelineSpec = PIPELINE) -> LoadSpec:
+    return LoadSpec(pipeline.name, str(ROOT / "models" / model), pipelines=(pipeline,))
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    model: str = "motion-int8-onnx", *, lanes: int = 1, run_timeout_s: float = 5.0, crash_limit: int = 50
+    model: str = "motion-int8-onnx",
+    *,
+    pipeline: PipelineSpec = PIPELINE,
+    lanes: int = 1,
+    run_timeout_s: float = 5.0,
+    crash_limit: int = 50,
 ) -> AsyncIterator[tuple[DataPlane, Scheduler, Seen]]:
-    """A data plane that serves one model; everything is ended on exit."""
+    """A data plane that serves one model, under its pipeline's name; everything is ended on exit."""
     seen = Seen()
     restart = RestartLimits(0.01, 0.1, crash_limit, 60.0)
     scheduler = Scheduler(
-        spec(model),
+        spec(model, pipeline),
         lanes=lanes,
-        batch=BatchLimits(8, 256),
-        pool=PoolLimits(run_timeout_s, 60.0, restart),
+        limits=SchedulerLimits(BatchLimits(8, 256), PoolLimits(run_timeout_s, 60.0, restart)),
         observer=seen,
     )
     await scheduler.start()
     dataplane = DataPlane()
-    dataplane.serve("motion", scheduler)
+    dataplane.serve(pipeline.name, scheduler)
     try:
         yield dataplane, scheduler, seen
     finally:

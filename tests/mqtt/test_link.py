@@ -29,21 +29,19 @@ def states(watch: Watch) -> list[object]:
     return [state for state, _ in itertools.groupby(every)]
 
 
-def test_birth_hello_and_a_clean_stop_are_said(broker: Broker) -> None:
+def test_birth_and_a_clean_stop_are_said(broker: Broker) -> None:
     async def scenario() -> None:
         watch = Watch()
         async with connect(settings_for(broker.url)) as witness:
             witness.subscribe(STATE, 1, watch.take)
-            witness.subscribe("gw/hello", 1, watch.take)
             await witness.wait_settled(soon())
             async with Link(settings_for(broker.url), WHO) as link:
                 await link.wait_connected(soon())
                 assert link.connected
-                await watch.until(lambda: len(watch.messages) == 2)
+                await watch.until(lambda: len(watch.messages) == 1)
             await watch.until(lambda: states(watch) == ["online", "stopped"])
-        birth, hello, _ = watch.messages
+        birth, _ = watch.messages
         assert said(birth) == ONLINE
-        assert (hello.topic, said(hello)["id"], hello.retain) == ("gw/hello", "porch", False)
 
     asyncio.run(scenario())
 

@@ -242,3 +242,15 @@ def test_results_wait_for_a_broker_that_restarts_and_frames_are_taken_again(
             after.publish("yard/cam-1/frame", jpeg())
             assert after.result()["sensor"] == "cam-1"
         assert daemon.stop() == 0
+
+
+def test_the_gateway_greets_sensors_once_when_it_connects(
+    tmp_path: Path, broker: Broker, client: Client
+) -> None:
+    client.subscribe("gw/hello")
+    with Daemon(tmp_path, CONFIG, broker.url) as daemon:
+        daemon.ready()
+        assert client.result()["id"] == "test"
+        assert daemon.stop() == 0
+    client.publish("gw/hello", '{"id": "end"}')
+    assert client.result()["id"] == "end"

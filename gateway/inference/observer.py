@@ -1,0 +1,36 @@
+"""Who is told what the inference core does: counts and logs are somebody else's business."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gateway.errors import GatewayError
+from gateway.inference.request import Outcome, Ticket
+
+
+class SchedulerObserver(Protocol):
+    """Who counts and logs; called in the event loop, must not raise."""
+
+    def request_ended(self, ticket: Ticket, outcome: Outcome) -> None:
+        """A request ended."""
+        ...
+
+    def batch_ran(self, model: str, rows: int, took_s: float) -> None:
+        """A batch came back."""
+        ...
+
+    def worker_lost(self, model: str, pid: int, reason: str, requests: int) -> None:
+        """A worker died with ``requests`` requests in its hands."""
+        ...
+
+    def lanes_changed(self, model: str, ready: int, wanted: int) -> None:
+        """A lane became ready or has gone."""
+        ...
+
+    def payload_quarantined(self, model: str, stream: str, digest: str) -> None:
+        """A payload killed two workers and is not run again."""
+        ...
+
+    def out_of_service(self, model: str, error: GatewayError) -> None:
+        """Workers died too often."""
+        ...
