@@ -12,7 +12,7 @@ from tests.system.running import Client
 
 @pytest.fixture
 def broker() -> Iterator[Broker]:
-    with Broker() as running:
+    with Broker("log_type subscribe") as running:  # `subscribed` reads them
         yield running
 
 

@@ -25,9 +25,12 @@ def webp(name: str = "chelsea") -> bytes:
     return _encoded(name, "WEBP", 451, 300)
 
 
-def window(seed: int = 0) -> bytes:
-    """Return a window of made-up motion, (100, 6) float32."""
-    return np.random.default_rng(seed).normal(size=(100, 6)).astype("<f4").tobytes()
+def window(seed: int = 0, first: float | None = None) -> bytes:
+    """Return a window of made-up motion, (100, 6) float32; ``first`` in place of its first number."""
+    numbers = np.random.default_rng(seed).normal(size=(100, 6)).astype("<f4")
+    if first is not None:
+        numbers[0, 0] = first
+    return numbers.tobytes()
 
 
 def _encoded(name: str, form: str, width: int, height: int) -> bytes:

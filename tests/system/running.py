@@ -23,7 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from tests.broker import free_port
+from tests.broker import Broker, free_port
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"
@@ -235,6 +235,12 @@ def until(holds: Callable[[], object], what: str = "it") -> None:
         if time.monotonic() > end_s:
             raise AssertionError(f"{what} did not hold within {LIMIT_S} s")
         time.sleep(0.02)
+
+
+def subscribed(broker: Broker, topic: str, times: int = 1) -> None:
+    """Wait until the broker has taken a subscription to a topic, or so many; it must log them."""
+    ends = f" {topic}"
+    until(lambda: sum(line.endswith(ends) for line in broker.log.copy()) >= times, f"subscribed to {topic}")
 
 
 def _cache() -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tests.broker import Broker
 from tests.system.pictures import jpeg, window
-from tests.system.running import MODELS, Client, Daemon, until
+from tests.system.running import MODELS, Client, Daemon, subscribed, until
 
 CONFIG = f"""
 gateway: {{id: test}}
@@ -76,6 +76,27 @@ def test_broken_frames_are_counted_by_reason_and_the_next_good_one_is_answered(
         assert client.result()["sensor"] == "watch"
         assert daemon.lanes("classifier") + daemon.lanes("motion") == pids  # no worker died of it
         assert daemon.stop() == 0
+
+
+def test_a_sensor_that_sends_only_rubbish_gets_one_line_in_the_log_and_a_count(
+    tmp_path: Path, broker: Broker, client: Client
+) -> None:
+    client.subscribe("gw/test/results/#")
+    with Daemon(tmp_path, CONFIG, broker.url, "log.interval_s=600") as daemon:
+        daemon.ready()
+        subscribed(broker, "cam/frame")
+        rubbish = jpeg()[:20_000]
+        for number in range(50):
+            client.publish("cam/frame", rubbish + bytes([number]))
+        until(lambda: daemon.drops() == {"refused.malformed": 50}, "all are counted")
+        client.publish("cam/frame", jpeg())
+        assert client.result()["sensor"] == "cam"  # whatever would be logged has been by now
+        assert daemon.stop() == 0
+    lines = [e for e in daemon.events if e["event"] == "frame_refused"]
+    assert [(e["sensor"], e["stream"], e["label"]) for e in lines] == [("cam", "frame", "refused.malformed")]
+    (repeated,) = [e for e in daemon.events if e["event"] == "repeated" and e["of"] == "frame_refused"]
+    assert repeated["subject"] == {"sensor": "cam", "label": "refused.malformed"}
+    assert repeated["count"] == 49
 
 
 def test_a_frame_id_that_comes_twice_is_answered_once(tmp_path: Path, broker: Broker, client: Client) -> None:
