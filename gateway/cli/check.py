@@ -113,7 +113,7 @@ async def _prove_models(loaded: LoadedSettings, report: Report) -> None:
 
 async def _prove(name: str, loaded: LoadedSettings, pipelines: set[str], report: Report) -> None:
     """Prove one model, again without a pipeline that does not fit, until nothing new is found."""
-    from gateway.daemon.catalog import load_spec
+    from gateway.daemon.model_plan import load_spec
     from gateway.inference.proof import prove
 
     model = loaded.settings.models[name]

@@ -91,7 +91,7 @@ def _configured(options: argparse.Namespace) -> tuple[LoadSpec, str]:
     from dataclasses import replace
 
     from gateway.configuration.load import inspect
-    from gateway.daemon.catalog import load_spec
+    from gateway.daemon.model_plan import load_spec
     from gateway.inference.loaded import PipelineSpec
 
     settings = inspect(options.config, os.environ).settings

@@ -33,8 +33,8 @@ class Canaries:
 
     async def ask(self) -> None:
         """Ask every serving model once."""
-        serving = dict(self._dataplane.serving)
-        await asyncio.gather(*(self._ask(name, scheduler) for name, scheduler in serving.items()))
+        serving = [(n, s) for n, s in self._dataplane.serving.items() if s.pool.in_service]
+        await asyncio.gather(*(self._ask(name, scheduler) for name, scheduler in serving))
 
     async def _ask(self, name: str, scheduler: Scheduler) -> None:
         try:

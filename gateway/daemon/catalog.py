@@ -1,7 +1,8 @@
 """Which model versions serve, and how one configuration becomes another without a gap.
 
 A change is planned whole, proven whole, and only then carried out: whatever
-cannot be proven in a throw-away process changes nothing.
+cannot be proven in a throw-away process changes nothing. A model that failed
+before and is as it was before hinders no change of the others.
 """
 
 from __future__ import annotations
@@ -9,22 +10,18 @@ from __future__ import annotations
 import asyncio
 import enum
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gateway.configuration.load import LoadedSettings
-from gateway.configuration.settings import InferenceSettings, ModelSettings, Settings
+from gateway.configuration.settings import Settings
+from gateway.daemon.model_plan import ChangeKind, ModelPlan, changes, model_plan
 from gateway.errors import ConfigError, ConfigIssue, GatewayError, PipelineMisfit
-from gateway.frames.limits import PayloadLimits
-from gateway.inference.batching import BatchLimits
 from gateway.inference.dataplane import DataPlane
-from gateway.inference.engines.engine import EngineOptions
-from gateway.inference.loaded import LoadSpec, PipelineSpec
+from gateway.inference.loaded import LoadSpec
 from gateway.inference.observer import SchedulerObserver
-from gateway.inference.pool import PoolLimits
 from gateway.inference.proof_cache import ProofCache, prove_once
-from gateway.inference.scheduler import Scheduler, SchedulerLimits
-from gateway.operations.restart import RestartLimits
+from gateway.inference.scheduler import Scheduler
 
 _DRAIN_S = 3.0
 
@@ -52,85 +49,17 @@ class ModelStatus:
     reason: str = ""
 
 
-class ChangeKind(enum.Enum):
-    """What a new configuration means for one model."""
-
-    KEEP = "keep"
-    RESIZE = "resize"
-    REPIPE = "repipe"
-    REPLACE = "replace"
-    REMOVE = "remove"
-
-
 @dataclass(frozen=True, slots=True)
-class ModelPlan:
-    """All that a configuration says of how one model is to serve.
+class Changed:
+    """What a change did.
 
     Attributes:
-        spec: What its workers load.
-        limits: Bounds of its queue, batches and workers.
-        lanes: How many workers.
+        kinds: What happened to each model.
+        ending: Schedulers that serve no longer; drain them.
     """
 
-    spec: LoadSpec
-    limits: SchedulerLimits
-    lanes: int
-
-
-def plan(old: Mapping[str, ModelPlan], settings: Settings) -> dict[str, ChangeKind]:
-    """Return what must happen to each model, old or new. Pure.
-
-    Args:
-        old: Plans of the models that serve.
-        settings: The wanted configuration.
-    """
-    changes: dict[str, ChangeKind] = {}
-    for name in settings.models:
-        wanted, now = model_plan(name, settings), old.get(name)
-        if now is None or _without_pipelines(now) != _without_pipelines(wanted):
-            changes[name] = ChangeKind.REPLACE
-        elif now.spec.pipelines != wanted.spec.pipelines:
-            changes[name] = ChangeKind.REPIPE
-        elif now.lanes != wanted.lanes:
-            changes[name] = ChangeKind.RESIZE
-        else:
-            changes[name] = ChangeKind.KEEP
-    changes.update(dict.fromkeys(old.keys() - settings.models.keys(), ChangeKind.REMOVE))
-    return changes
-
-
-def _without_pipelines(known: ModelPlan) -> tuple[LoadSpec, SchedulerLimits]:
-    return replace(known.spec, pipelines=()), known.limits
-
-
-def model_plan(name: str, settings: Settings) -> ModelPlan:
-    """Return all that ``settings`` say of model ``name``."""
-    model, inference = settings.models[name], settings.inference
-    limits = SchedulerLimits(
-        BatchLimits(model.max_batch_rows, model.max_queued_rows),
-        PoolLimits(model.run_timeout_s, model.load_timeout_s, _restart(inference)),
-        inference.quarantined_payloads,
-    )
-    return ModelPlan(load_spec(name, settings), limits, model.lanes)
-
-
-def load_spec(name: str, settings: Settings) -> LoadSpec:
-    """Return what a worker of model ``name`` must load."""
-    model = settings.models[name]
-    limits = settings.inference
-    pipelines = tuple(
-        PipelineSpec(pipeline_name, pipeline.preprocess, pipeline.postprocess)
-        for pipeline_name, pipeline in sorted(settings.pipelines.items())
-        if pipeline.model == name
-    )
-    return LoadSpec(
-        name=name,
-        folder=model.path,
-        engine=model.engine,
-        options=EngineOptions(model.threads, model.providers, model.delegates),
-        pipelines=pipelines,
-        limits=PayloadLimits(limits.max_payload_bytes, limits.max_pixels, limits.max_elements),
-    )
+    kinds: Mapping[str, ChangeKind]
+    ending: tuple[Scheduler, ...]
 
 
 class Catalog:
@@ -144,7 +73,7 @@ class Catalog:
         self._cache = cache
         self._observer = observer
         self._loaded = loaded
-        self._plans: dict[str, ModelPlan] = {}
+        self._plans: dict[str, ModelPlan] = {}  # of every model that serves or failed
 
     async def start(self, settings: Settings) -> None:
         """Prove and start every model; one that fails leaves the others alone.
@@ -152,8 +81,9 @@ class Catalog:
         Raises:
             ConfigError: Pipelines do not fit their models; nothing is left running.
         """
+        wanted = await self._wanted(settings)
         try:
-            misfits = await asyncio.gather(*(self._start_one(name, settings) for name in settings.models))
+            misfits = await asyncio.gather(*(self._start_one(name, plan) for name, plan in wanted.items()))
         except BaseException:
             await self.close(time.monotonic())
             raise
@@ -162,7 +92,7 @@ class Catalog:
             await self.close(time.monotonic())
             raise ConfigError(issues)
 
-    async def change(self, settings: Settings, loaded: LoadedSettings) -> dict[str, ChangeKind]:
+    async def change(self, settings: Settings, loaded: LoadedSettings) -> Changed:
         """Go over to other settings, or change nothing.
 
         Raises:
@@ -172,26 +102,31 @@ class Catalog:
         Cancel-safe until the new versions serve: what was started is ended.
         """
         self._loaded = loaded
+        wanted = await self._wanted(settings)
+        hopeless = {
+            name
+            for name, plan in wanted.items()
+            if self.status.get(name, _UNKNOWN).state is ModelState.FAILED and self._plans.get(name) == plan
+        }
         serving = {n: p for n, p in self._plans.items() if self.status[n].state is ModelState.SERVING}
-        changes = plan(serving, settings)
-        gone = (self._plans.keys() | self.status.keys()) - settings.models.keys()
-        changes.update(dict.fromkeys(gone, ChangeKind.REMOVE))
-        touched = [n for n, kind in changes.items() if kind in (ChangeKind.REPLACE, ChangeKind.REPIPE)]
+        kinds = changes(serving, {n: p for n, p in wanted.items() if n not in hopeless})
+        gone = self.status.keys() - settings.models.keys()
+        kinds.update(dict.fromkeys(gone, ChangeKind.REMOVE))
         started: dict[str, Scheduler] = {}
         try:
-            await asyncio.gather(*(self._prove(load_spec(n, settings), settings.models[n]) for n in touched))
-            for name in touched:
-                if changes[name] is ChangeKind.REPLACE:
-                    started[name] = self._scheduler(name, settings)
-            await asyncio.gather(*(scheduler.start() for scheduler in started.values()))
+            await self._prepare(kinds, wanted, started)
         except PipelineMisfit as error:
-            await asyncio.gather(*(scheduler.close() for scheduler in started.values()))
+            await _close(started.values())
             raise ConfigError((self._issue(error),)) from error
         except BaseException:
-            await asyncio.gather(*(scheduler.close() for scheduler in started.values()))
+            await _close(started.values())
             raise
-        await self._carry_out(changes, settings, started)
-        return changes
+        return Changed(kinds, self._carry_out(kinds, wanted, started))
+
+    async def drain(self, ending: Iterable[Scheduler]) -> None:
+        """Let schedulers that serve no longer finish what they hold, for a few seconds."""
+        deadline_s = time.monotonic() + _DRAIN_S
+        await asyncio.gather(*(scheduler.drain(deadline_s) for scheduler in ending))
 
     async def close(self, deadline_s: float) -> None:
         """Let requests finish until ``deadline_s``, then end every worker."""
@@ -203,43 +138,73 @@ class Catalog:
         """Note that a model's workers died too often."""
         self.status[name] = ModelStatus(ModelState.OUT_OF_SERVICE, reason)
 
-    async def _carry_out(
-        self, changes: Mapping[str, ChangeKind], settings: Settings, started: Mapping[str, Scheduler]
+    async def _wanted(self, settings: Settings) -> dict[str, ModelPlan]:
+        """Return the plans of all models, with what lies in their folders now."""
+        plans = {name: model_plan(name, settings) for name in settings.models}
+        files = await asyncio.gather(*(asyncio.to_thread(self._files, p.spec) for p in plans.values()))
+        return {
+            name: replace(plan, files=digest)
+            for (name, plan), digest in zip(plans.items(), files, strict=True)
+        }
+
+    def _files(self, spec: LoadSpec) -> str:
+        """Return a digest of the model's files; empty if they cannot be read, which proving will say."""
+        try:
+            return self._cache.key(replace(spec, pipelines=()))
+        except GatewayError:
+            return ""
+
+    async def _prepare(
+        self,
+        kinds: Mapping[str, ChangeKind],
+        wanted: Mapping[str, ModelPlan],
+        started: dict[str, Scheduler],
     ) -> None:
-        ending: list[Scheduler] = []
-        for name, kind in changes.items():
-            serving = self._dataplane.serving.get(name)
+        """Do all of a change that may fail: prove, start, and hand serving workers their new pipelines."""
+        proven = [n for n, kind in kinds.items() if kind in (ChangeKind.REPLACE, ChangeKind.REPIPE)]
+        await asyncio.gather(*(self._prove(wanted[name]) for name in proven))
+        for name, kind in kinds.items():
+            if kind is ChangeKind.REPLACE:
+                started[name] = self._scheduler(wanted[name])
+        await asyncio.gather(*(scheduler.start() for scheduler in started.values()))
+        for name, kind in kinds.items():
+            if kind is ChangeKind.REPIPE:
+                await self._dataplane.serving[name].set_pipelines(wanted[name].spec)
+
+    def _carry_out(
+        self,
+        kinds: Mapping[str, ChangeKind],
+        wanted: Mapping[str, ModelPlan],
+        started: Mapping[str, Scheduler],
+    ) -> tuple[Scheduler, ...]:
+        """Switch, in one turn of the event loop; return what serves no longer."""
+        ending: list[Scheduler | None] = []
+        for name, kind in kinds.items():
             if kind is ChangeKind.REMOVE:
                 self._plans.pop(name, None)
                 self.status.pop(name, None)
-                removed = self._dataplane.withdraw(name)
-                ending += [removed] if removed else []
+                ending.append(self._dataplane.withdraw(name))
                 continue
-            self._plans[name] = model_plan(name, settings)
+            self._plans[name] = wanted[name]
             if kind is ChangeKind.REPLACE:
-                old = self._dataplane.serve(name, started[name])
+                ending.append(self._dataplane.serve(name, started[name]))
                 self.status[name] = ModelStatus(ModelState.SERVING)
-                ending += [old] if old else []
-            elif kind is ChangeKind.REPIPE and serving is not None:
-                await serving.set_pipelines(self._plans[name].spec)
-            if kind in (ChangeKind.RESIZE, ChangeKind.REPIPE) and serving is not None:
-                serving.pool.resize(settings.models[name].lanes)
-        deadline_s = time.monotonic() + _DRAIN_S
-        await asyncio.gather(*(scheduler.drain(deadline_s) for scheduler in ending))
+            elif kind in (ChangeKind.RESIZE, ChangeKind.REPIPE):
+                self._dataplane.serving[name].pool.resize(wanted[name].lanes)
+        return tuple(scheduler for scheduler in ending if scheduler is not None)
 
-    async def _start_one(self, name: str, settings: Settings) -> ConfigIssue | None:
+    async def _start_one(self, name: str, plan: ModelPlan) -> ConfigIssue | None:
         """Start one model; return the issue if its pipelines do not fit it."""
-        self._plans[name] = model_plan(name, settings)
+        self._plans[name] = plan
         try:
             self._note(name, ModelState.PROVING, "it is being proven")
-            await self._prove(self._plans[name].spec, settings.models[name])
+            await self._prove(plan)
             self._note(name, ModelState.STARTING, "its workers are starting")
-            scheduler = self._scheduler(name, settings)
+            scheduler = self._scheduler(plan)
             await scheduler.start()
         except PipelineMisfit as error:
             return self._issue(error)
         except GatewayError as error:
-            del self._plans[name]  # the next reload tries again
             self._note(name, ModelState.FAILED, error.message)
             self._observer.out_of_service(name, error)
             self.status[name] = ModelStatus(ModelState.FAILED, error.message)
@@ -252,19 +217,18 @@ class Catalog:
         self.status[name] = ModelStatus(state, reason)
         self._dataplane.withdraw(name, reason)
 
-    async def _prove(self, spec: LoadSpec, model: ModelSettings) -> None:
-        await prove_once(spec, self._cache, timeout_s=model.load_timeout_s)
+    async def _prove(self, plan: ModelPlan) -> None:
+        await prove_once(plan.spec, self._cache, timeout_s=plan.limits.pool.load_timeout_s)
 
-    def _scheduler(self, name: str, settings: Settings) -> Scheduler:
-        wanted = model_plan(name, settings)
-        return Scheduler(wanted.spec, lanes=wanted.lanes, limits=wanted.limits, observer=self._observer)
+    def _scheduler(self, plan: ModelPlan) -> Scheduler:
+        return Scheduler(plan.spec, lanes=plan.lanes, limits=plan.limits, observer=self._observer)
 
     def _issue(self, error: PipelineMisfit) -> ConfigIssue:
-        pipeline = str(error.attributes.get("pipeline", ""))
-        return self._loaded.positions.issue(f"pipelines.{pipeline}", error.message)
+        return self._loaded.positions.issue(error.step, error.reason)
 
 
-def _restart(limits: InferenceSettings) -> RestartLimits:
-    return RestartLimits(
-        limits.restart_min_s, limits.restart_max_s, limits.crash_limit, limits.crash_window_s
-    )
+_UNKNOWN = ModelStatus(ModelState.PROVING)
+
+
+async def _close(schedulers: Iterable[Scheduler]) -> None:
+    await asyncio.gather(*(scheduler.close() for scheduler in schedulers))

@@ -13,9 +13,10 @@ from pathlib import Path
 from gateway.configuration.load import LoadedSettings
 from gateway.configuration.settings import Settings
 from gateway.daemon.canary import Canaries
-from gateway.daemon.catalog import Catalog, ChangeKind
+from gateway.daemon.catalog import Catalog
 from gateway.daemon.fit import fits
 from gateway.daemon.intake import IntakePorts
+from gateway.daemon.model_plan import ChangeKind
 from gateway.daemon.observer import Observer
 from gateway.daemon.outlet import Outlet
 from gateway.daemon.sensing import Sensing
@@ -35,7 +36,7 @@ from gateway.sensors.sensor import Stream
 from gateway.serving.app import Sources, StatusDoor
 from gateway.serving.listener import Listener
 
-_DRAIN_S = 2.0
+_DRAIN_S = 1.5
 # A change of these needs a new process; everything else follows a reload.
 _FIXED = ("gateway", "mqtt", "http")
 
@@ -122,19 +123,20 @@ class House:
         old, wanted = self.settings, loaded.settings
         fixed = [name for name in _FIXED if getattr(old, name) != getattr(wanted, name)]
         wanted = dataclasses.replace(wanted, **{name: getattr(old, name) for name in _FIXED})
-        changes = await self.catalog.change(wanted, loaded)
+        changed = await self.catalog.change(wanted, loaded)
         self.settings = wanted
         self.health.expect(wanted.models)
-        log.configure(wanted.log)
-        await self._canaries.ask()
         if self.sensing is not None:
             self.sensing.reconfigure(wanted)
-        kinds = {ChangeKind.REPLACE: "changed", ChangeKind.REPIPE: "changed", ChangeKind.RESIZE: "changed"}
-        names = [name for name, kind in changes.items() if kind in kinds]
+        log.configure(wanted.log)
+        await self.catalog.drain(changed.ending)
+        await self._canaries.ask()
+        same = (ChangeKind.KEEP, ChangeKind.REMOVE)
+        names = [name for name, kind in changed.kinds.items() if kind not in same]
         return {
             "added": [name for name in names if name not in old.models],
             "changed": [name for name in names if name in old.models],
-            "removed": [name for name, kind in changes.items() if kind is ChangeKind.REMOVE],
+            "removed": [name for name, kind in changed.kinds.items() if kind is ChangeKind.REMOVE],
             "restart_for": fixed,
         }
 

@@ -161,7 +161,7 @@ class Intake:
         captured_at = None if facts.time_ms is None else facts.time_ms / 1e3
         late_s = 0.0
         if captured_at is not None:
-            late_s = self._freshness.late_s(captured_at, received_at, message.received_s)
+            late_s = self._freshness.late_s(captured_at, message.received_s)
         frame = FrameIdentity(
             self.sensor,
             self.stream.name,
@@ -198,6 +198,8 @@ class Intake:
                 reset_gap_s=route.reset_gap_s,
             )
             self._ports.submit(request, self._ended, (frame, route))
+        if not self.routes and message.qos:
+            self._ports.acknowledge(message)
 
     def _ended(self, ticket: Ticket, outcome: Outcome) -> None:
         frame, route = cast(tuple[_Frame, Route], ticket.context)

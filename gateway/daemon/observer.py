@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayBug, GatewayError
 from gateway.inference.request import Outcome, RequestState, Ticket
 from gateway.operations.log import log
 from gateway.operations.metrics import Metrics
@@ -54,6 +54,11 @@ class Observer:
         """Count and log a payload that is refused from now on."""
         self._metrics.quarantined_payloads.add(1, model)
         log.event("payload_quarantined", model=model, stream=stream, sha256=digest)
+
+    def caller_failed(self, model: str, error: Exception) -> None:
+        """Log a bug on the way out of an answer; the other answers of the batch are not touched."""
+        self._metrics.errors.add(1, GatewayBug.label)
+        log.event("task_failed", task=f"answers of {model}", error=error)
 
     def out_of_service(self, model: str, error: GatewayError) -> None:
         """Count and log that a model does not serve, and tell the catalogue."""

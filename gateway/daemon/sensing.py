@@ -64,6 +64,7 @@ class Sensing:
         self._digesting = False
         self._handlers: dict[tuple[str, str], Callable[[Message], None]] = {}
         self._watched: dict[str, Connection] = {}
+        self._sensors: dict[str, str] = {}  # by frame topic
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._stopped = False
@@ -117,7 +118,7 @@ class Sensing:
 
     def sensor_of(self, topic: str) -> str:
         """Return the sensor that a frame topic belongs to; empty if none."""
-        return next((key[0] for key, intake in self.intakes.items() if intake.stream.topic == topic), "")
+        return self._sensors.get(topic, "")
 
     def _hear(self, message: Message) -> None:
         if self._stopped:
@@ -131,11 +132,13 @@ class Sensing:
 
     def _digest(self) -> None:
         """Work off a slice; the loop looks at its sockets before the next one."""
-        for message in self._backlog.take(_SLICE):
-            self._do(self._discovery.receive(message, time.monotonic()))
-        self._digesting = bool(len(self._backlog)) and not self._stopped
-        if self._digesting:
-            self._loop.call_soon(self._digest)
+        try:
+            for message in self._backlog.take(_SLICE):
+                self._do(self._discovery.receive(message, time.monotonic()))
+        finally:
+            self._digesting = bool(len(self._backlog)) and not self._stopped
+            if self._digesting:
+                self._loop.call_soon(self._digest)
 
     def _do(self, actions: Actions) -> None:
         """Carry out what discovery asks for."""
@@ -191,6 +194,7 @@ class Sensing:
         if not bind.stream.topic or self._stopped:
             return
         handler = self._handlers[key] = partial(self._take, intake)
+        self._sensors[bind.stream.topic] = bind.sensor.id
         qos = bind.stream.qos
         self._link.data.subscribe(
             bind.stream.topic, qos, handler, retain_handling=RETAINED_NEVER, manual=bool(qos)
@@ -198,6 +202,7 @@ class Sensing:
 
     def _unbind(self, key: tuple[str, str], topic: str) -> None:
         self.intakes.pop(key, None)
+        self._sensors.pop(topic, None)
         if handler := self._handlers.pop(key, None):
             self._link.data.unsubscribe(topic, handler)
 
@@ -254,4 +259,7 @@ class Sensing:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._do(self._discovery.handle_timer(time.monotonic()))
+        try:
+            self._do(self._discovery.handle_timer(time.monotonic()))
+        finally:
+            self._arm()

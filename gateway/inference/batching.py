@@ -135,12 +135,19 @@ class Batcher:
         heapq.heappush(self._heap, (entry.deadline_s, entry.id))
         return old
 
-    def put_back(self, entry: Entry) -> None:
-        """Queue again an entry that left in a batch; bounds do not apply, it was counted before."""
+    def put_back(self, entry: Entry) -> bool:
+        """Queue again an entry that left in a batch; bounds do not apply, it was counted before.
+
+        Returns:
+            False if a newer one of its latest-wins stream waits already: nothing was queued.
+        """
         stream = self._streams.setdefault(entry.stream, _Stream(self._floor))
+        if entry.latest and any(waiting.latest for waiting in stream.queued.values()):
+            return False
         stream.queued = {entry.id: entry, **stream.queued}
         self._entries[entry.id] = entry
         heapq.heappush(self._heap, (entry.deadline_s, entry.id))
+        return True
 
     def cancel(self, entry_id: int) -> bool:
         """Forget an entry; False if it has already left."""

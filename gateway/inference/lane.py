@@ -8,6 +8,7 @@ in shared memory, so that a lane need not idle while an answer travels.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import os
 import signal
@@ -15,11 +16,12 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-from gateway.errors import EngineFailed, GatewayError, WorkerCrashed, from_wire
+from gateway.errors import EngineFailed, WorkerCrashed, from_wire
+from gateway.inference.flight import Batch, MemberAnswer, WorkerFacts
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.pages import Page
 from gateway.inference.request import Ticket
@@ -39,57 +41,6 @@ class LaneState(enum.Enum):
     READY = "ready"
     RETIRING = "retiring"
     GONE = "gone"
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerFacts:
-    """What a worker said when it was ready.
-
-    Attributes:
-        version: What it loaded.
-        max_rows: Rows that one engine run takes; None if any number.
-        stateful: Pipelines whose frames must run in order.
-        kinds: What each pipeline's payloads must decode to (``images``, ``sound``, ``numbers``, ``tensors``).
-    """
-
-    version: ModelVersion
-    max_rows: int | None
-    stateful: frozenset[str]
-    kinds: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class MemberAnswer:
-    """What a worker said about one member of a batch.
-
-    Attributes:
-        prediction: The answer; None with an error, or when there is nothing to say yet.
-        error: What went wrong with this member alone.
-        state: What its stream carries on.
-        stages_ms: Milliseconds by stage.
-    """
-
-    prediction: dict[str, Any] | None
-    error: GatewayError | None
-    state: bytes
-    stages_ms: Mapping[str, float]
-
-
-@dataclass(slots=True, eq=False)
-class Batch:
-    """Requests that travel together.
-
-    Attributes:
-        number: Rising by one in each lane.
-        tickets: The members.
-        dispatched_s: When it was handed over.
-        started_s: When it began to run, as far as the front end can know.
-    """
-
-    number: int
-    tickets: tuple[Ticket, ...]
-    dispatched_s: float
-    started_s: float
 
 
 class LaneOwner(Protocol):
@@ -124,7 +75,7 @@ class Lane:
     in_flight: deque[Batch] = field(default_factory=deque)
     answered_s: float = 0.0
     _batches: int = 0
-    _pages: tuple[Page, Page] | None = None
+    _pages: list[Page] = field(default_factory=list)
     _process: asyncio.subprocess.Process | None = None
     _transport: asyncio.Transport | None = None
     _replies: dict[str, asyncio.Future[Head]] = field(default_factory=dict)
@@ -142,17 +93,23 @@ class Lane:
 
         Raises:
             EngineFailed: The worker could not load it, or not in time.
-            WorkerCrashed: The worker died while loading.
+            WorkerCrashed: The worker cannot be started, died while loading, or gave a senseless answer.
 
         Cancel-safe: the worker is killed and everything it held is freed.
         """
         try:
             await self._spawn()
             head = await self._ask("ready", {"t": "load", "spec": spec.to_json()}, timeout_s)
+            self.facts = _facts(ModelVersion(**head["version"]), head["max_rows"], head)
+        except OSError as error:
+            await self.close()
+            raise WorkerCrashed(f"model {spec.name}: a worker cannot be started: {error}") from error
+        except (KeyError, TypeError) as error:
+            await self.close()
+            raise WorkerCrashed(f"model {spec.name}: a worker gave a senseless answer: {error}") from error
         except BaseException:
             await self.close()
             raise
-        self.facts = _facts(ModelVersion(**head["version"]), head["max_rows"], head)
         self._stderr.clear()  # runtimes chatter while they load; what comes later may tell why one died
         self.state = LaneState.READY
         return self.facts
@@ -186,7 +143,6 @@ class Lane:
         Raises:
             OSError: The system has no memory left for the page; nothing was sent.
         """
-        assert self._pages is not None
         assert self._transport is not None
         which = self._batches & 1
         page = self._pages[which]
@@ -216,6 +172,7 @@ class Lane:
 
     def kill(self, reason: str) -> None:
         """End the worker at once; its owner is told through ``lane_lost``."""
+        self.retire()
         self._lost_because = self._lost_because or reason
         if self._process is not None:
             signal_child(self._process, signal.SIGKILL)
@@ -226,6 +183,7 @@ class Lane:
         Cancel-safe: a second call finishes what the first began.
         """
         self.state = LaneState.GONE
+        self._fail_questions("the lane was closed")
         if self._transport is not None:
             self._transport.close()
         if self._watch is not None:
@@ -236,26 +194,30 @@ class Lane:
 
     async def _spawn(self) -> None:
         loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._pages = (Page("gateway-page-0"), Page("gateway-page-1"))
-        fds = [theirs.fileno(), *(page.open_for_reading() for page in self._pages)]
-        try:
+        with contextlib.ExitStack() as ours_on_failure, contextlib.ExitStack() as theirs:
+            ours, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            ours_on_failure.callback(ours.close)
+            theirs.callback(other.close)
+            fds = [other.fileno()]
+            for name in ("gateway-page-0", "gateway-page-1"):
+                page = Page(name)
+                self._pages.append(page)
+                fds.append(page.open_for_reading())
+                theirs.callback(os.close, fds[-1])
             command = [sys.executable, "-m", "gateway.inference.worker", *map(str, fds)]
             self._process = await asyncio.create_subprocess_exec(
                 *command, pass_fds=fds, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
             )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-            for fd in fds[1:]:
-                os.close(fd)
-        self._watch = loop.create_task(self._watch_process(), name=f"lane[{self._process.pid}].watch")
-        self._transport, _ = await loop.create_unix_connection(lambda: _Channel(self), sock=ours)
+            self._watch = loop.create_task(self._watch_process(), name=f"lane[{self._process.pid}].watch")
+            if self.state is LaneState.GONE:  # closed meanwhile, when there was nothing yet to end
+                raise WorkerCrashed("the lane was closed while its worker was started")
+            self._transport, _ = await loop.create_unix_connection(lambda: _Channel(self), sock=ours)
+            ours_on_failure.pop_all()
 
     async def _ask(self, reply: str, head: Head, timeout_s: float) -> Head:
         """Send a question and return its answer; a worker that does not answer in time is killed."""
+        while (other := self._replies.get(reply)) is not None:  # one question of a kind at a time
+            await asyncio.wait({other}, timeout=timeout_s)
         if self._transport is None or self._transport.is_closing():
             raise WorkerCrashed("the worker has ended")
         future: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
@@ -292,21 +254,27 @@ class Lane:
             asked.set_result(head)
 
     def _receive_batch(self, head: Head, tail: bytes) -> None:
-        batch = self.in_flight.popleft()
-        if batch.number != head["n"]:
-            self.in_flight.appendleft(batch)
-            self.kill("answered out of order")
-            return
-        if self.in_flight:
-            self.in_flight[0].started_s = head["ended"]
+        """Take a batch's answers; if they are wrong, the batch stays in flight for ``lane_lost``."""
+        batch = self.in_flight[0]
+        if batch.number != head["n"] or len(head["members"]) != len(batch.tickets):
+            raise ValueError(f"an answer to batch {head['n']} of {len(head['members'])} members")
+        started_s, ended_s = float(head["started"]), float(head["ended"])
         answers: list[MemberAnswer] = []
         offset = 0
         for prediction, error, state_bytes, stages_ms in head["members"]:
             state = tail[offset : offset + state_bytes]
             offset += state_bytes
             answers.append(MemberAnswer(prediction, from_wire(*error) if error else None, state, stages_ms))
-        self.answered_s = head["ended"]
-        self.owner.batch_done(self, batch, answers, head["ended"] - head["started"])
+        self.in_flight.popleft()
+        if self.in_flight:
+            self.in_flight[0].started_s = ended_s
+        self.answered_s = ended_s
+        self.owner.batch_done(self, batch, answers, ended_s - started_s)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a question (a canary, new pipelines) is on its way: a batch would stand behind it."""
+        return bool(self._replies)
 
     def channel_closed(self) -> None:
         """Notice that the worker's end of the socket is gone."""
@@ -326,19 +294,21 @@ class Lane:
             await self._watch
         reason = self._describe_end()
         self._free_pages()
-        error = WorkerCrashed(f"the worker {reason}")
-        for future in self._replies.values():
-            if not future.done():
-                future.set_exception(error)
+        self._fail_questions(f"the worker {reason}")
         batches = tuple(self.in_flight)
         self.in_flight.clear()
         if not was_loading:
             self.owner.lane_lost(self, batches, reason)
 
+    def _fail_questions(self, why: str) -> None:
+        for future in self._replies.values():
+            if not future.done():
+                future.set_exception(WorkerCrashed(why))
+
     def _describe_end(self) -> str:
         code = self._process.returncode if self._process else None
         if code is not None and code < 0:
-            how = f"was ended by {signal.Signals(-code).name}"
+            how = f"was ended by {_signal_name(-code)}"
         else:
             how = f"exited with code {code}"
         because = (
@@ -350,8 +320,15 @@ class Lane:
         return how + because + (f": {last[0][:300]}" if last else "")
 
     def _free_pages(self) -> None:
-        for page in self._pages or ():
+        for page in self._pages:
             page.close()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"
 
 
 def _facts(version: ModelVersion, max_rows: int | None, head: Head) -> WorkerFacts:

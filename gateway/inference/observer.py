@@ -31,6 +31,10 @@ class SchedulerObserver(Protocol):
         """A payload killed two workers and is not run again."""
         ...
 
+    def caller_failed(self, model: str, error: Exception) -> None:
+        """A caller raised when it was given its outcome: a bug of the gateway."""
+        ...
+
     def out_of_service(self, model: str, error: GatewayError) -> None:
         """Workers died too often."""
         ...

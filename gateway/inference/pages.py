@@ -59,10 +59,10 @@ class Page:
     def _grow(self, needed: int) -> None:
         size = max(_SMALLEST, 1 << (needed - 1).bit_length())
         os.posix_fallocate(self._fd, 0, size)  # an error now, where a sparse file would be a SIGBUS later
+        grown = mmap.mmap(self._fd, size)
         if self._map is not None:
             self._map.close()
-        self._map = mmap.mmap(self._fd, size)
-        self.size_bytes = size
+        self._map, self.size_bytes = grown, size
 
 
 class ReadOnlyPage:

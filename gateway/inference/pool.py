@@ -11,33 +11,19 @@ import asyncio
 import random
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.errors import GatewayError
+from gateway.errors import EngineFailed, GatewayError, WorkerCrashed
 from gateway.inference.cost import BatchCost
-from gateway.inference.lane import Batch, Lane, LaneState, MemberAnswer, WorkerFacts
+from gateway.inference.flight import Batch, MemberAnswer, WorkerFacts
+from gateway.inference.lane import Lane, LaneState
+from gateway.inference.limits import PoolLimits
 from gateway.inference.loaded import LoadSpec
-from gateway.operations.restart import GiveUp, Restart, RestartLimits
+from gateway.operations.restart import GiveUp, Restart
 
 _LEAST_LEAD_S = 0.001  # an event loop's timers are good to about a millisecond
 _LEAD_SHARE = 0.25
 _STABLE_BATCHES = 16
-
-
-@dataclass(frozen=True, slots=True)
-class PoolLimits:
-    """Patience with workers.
-
-    Attributes:
-        run_timeout_s: A batch that runs longer hangs.
-        load_timeout_s: Longest load.
-        restart: Pacing of replacements.
-    """
-
-    run_timeout_s: float
-    load_timeout_s: float
-    restart: RestartLimits
 
 
 class PoolOwner(Protocol):
@@ -95,9 +81,13 @@ class Pool:
 
         Cancel-safe: what was started is ended.
         """
+        tasks = [asyncio.ensure_future(self._add_lane()) for _ in range(self.wanted)]
         try:
-            results = await asyncio.gather(*(self._add_lane() for _ in range(self.wanted)))
+            results = await asyncio.gather(*tasks)
         except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self.close()
             raise
         return results[0]
@@ -109,7 +99,9 @@ class Pool:
         """
         self.wanted = wanted
         live = self._live()
-        for lane in sorted(live, key=lambda lane: len(lane.in_flight))[: max(0, len(live) - wanted)]:
+        # Lanes that still start see for themselves, when they are ready, whether they are one too many.
+        ready = [lane for lane in live if lane.state is LaneState.READY]
+        for lane in sorted(ready, key=lambda lane: len(lane.in_flight))[: max(0, len(ready) - wanted)]:
             lane.retire()
             self._close_if_done(lane)
         for _ in range(wanted - len(live)):
@@ -126,7 +118,7 @@ class Pool:
         nearly: list[Lane] = []
         next_s: float | None = None
         for lane in self.lanes:
-            if lane.state is not LaneState.READY:
+            if lane.state is not LaneState.READY or lane.is_asked:
                 continue
             if not lane.in_flight:
                 idle.append(lane)
@@ -163,7 +155,8 @@ class Pool:
 
     def lane_lost(self, lane: Lane, batches: Sequence[Batch], reason: str) -> None:
         """Note a death, plan the replacement, pass it on."""
-        self.lanes.remove(lane)
+        if lane in self.lanes:
+            self.lanes.remove(lane)
         self._owner.lane_lost(lane, batches, reason)
         self._owner.lanes_changed()
         self._plan_replacement(reason)
@@ -171,14 +164,21 @@ class Pool:
     async def set_pipelines(self, spec: LoadSpec) -> WorkerFacts | None:
         """Give every lane other pipelines; return what is true of them; None if there is no lane now.
 
+        A lane that dies of it is no failure: its replacement starts with the new ones.
+
         Raises:
-            GatewayError: They do not compile in a worker.
+            PipelineMisfit: They do not compile in a worker.
         """
         self.spec = spec
         ready = [lane for lane in self.lanes if lane.state is LaneState.READY]
         timeout_s = self._limits.load_timeout_s
-        facts = await asyncio.gather(*(lane.set_pipelines(spec, timeout_s) for lane in ready))
-        return facts[0] if facts else None
+        said = await asyncio.gather(
+            *(lane.set_pipelines(spec, timeout_s) for lane in ready), return_exceptions=True
+        )
+        for answer in said:
+            if isinstance(answer, BaseException) and not isinstance(answer, (WorkerCrashed, EngineFailed)):
+                raise answer
+        return next((answer for answer in said if isinstance(answer, WorkerFacts)), None)
 
     async def canary(self, fresh_s: float) -> float | None:
         """Have every lane that answered nothing since ``fresh_s`` run its model once.
@@ -208,10 +208,15 @@ class Pool:
         self._next_index += 1
         self.lanes.append(lane)
         try:
-            facts = await lane.start(self.spec, self._limits.load_timeout_s)
+            spec = self.spec
+            facts = await lane.start(spec, self._limits.load_timeout_s)
+            while spec is not self.spec:  # the pipelines changed while it started
+                spec = self.spec
+                facts = await lane.set_pipelines(spec, self._limits.load_timeout_s)
         except BaseException:
             if lane in self.lanes:
                 self.lanes.remove(lane)
+            await lane.close()
             raise
         if len(self._live()) > self.wanted:  # shrunk while it started
             lane.retire()

@@ -68,26 +68,38 @@ async def prove(spec: LoadSpec, *, timeout_s: float, memory_bytes: int = DEFAULT
     Cancel-safe: the process is killed and waited for.
     """
     request = json.dumps(
-        {"spec": spec.to_json(), "timeout_s": timeout_s, "memory_bytes": memory_bytes}
+        {
+            "spec": spec.to_json(),
+            "timeout_s": timeout_s,
+            "memory_bytes": memory_bytes,
+            "parent": os.getpid(),
+        }
     ).encode()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "gateway.inference.proof_child",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=_environment(),
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway.inference.proof_child",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=_environment(),
+        )
+    except OSError as error:
+        message = f"model {spec.name}: the process that tries it cannot be started: {error}"
+        raise OutOfMemory(message, model=spec.name, stage="start") from error
     words = bytearray()
     lines = bytearray()
-    late = False
+    talk = asyncio.ensure_future(_converse(process, request, (lines, words)))
     try:
-        await asyncio.wait_for(_converse(process, request, (lines, words)), timeout_s)
-    except asyncio.TimeoutError:
-        late = True
+        # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the result.
+        await asyncio.wait({talk}, timeout=timeout_s)
+        late = not talk.done()
     finally:
-        await _end(process)
+        signal_child(process, signal.SIGKILL)
+        await asyncio.wait({talk}, timeout=_KILL_WAIT_S)
+        talk.cancel()
+        await asyncio.gather(talk, return_exceptions=True)
     return _judge(spec, bytes(lines), _Ending(process.returncode, bytes(words), timeout_s if late else None))
 
 
@@ -112,13 +124,6 @@ async def _collect(stream: asyncio.StreamReader, into: bytearray, most_bytes: in
     """Read to the end, keeping no more than the first ``most_bytes``."""
     while chunk := await stream.read(65_536):
         into += chunk[: most_bytes - len(into)]
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill what still runs, and read the pipes to their ends so that they close."""
-    if process.returncode is None:
-        signal_child(process, signal.SIGKILL)
-        await asyncio.wait_for(process.communicate(), _KILL_WAIT_S)
 
 
 @dataclass(frozen=True, slots=True)

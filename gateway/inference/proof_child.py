@@ -114,9 +114,8 @@ def _described(error: GatewayError | MemoryError, stage: str) -> Mapping[str, An
 
 
 def _confine(request: Mapping[str, Any]) -> None:
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent or parent == 1:  # it ended before we asked
+    if os.getppid() != request["parent"]:  # it ended before we asked
         os._exit(1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     threads = os.cpu_count() or 1

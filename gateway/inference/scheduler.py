@@ -11,9 +11,9 @@ import asyncio
 import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gateway.errors import (
+    DeadlineExceeded,
     DeadlineQueued,
     DeadlineRunning,
     Draining,
@@ -27,10 +27,12 @@ from gateway.errors import (
 from gateway.inference.batching import Batcher, BatchLimits, Entry
 from gateway.inference.carry import CarriedStates
 from gateway.inference.cost import BatchCost
-from gateway.inference.lane import Batch, Lane, MemberAnswer, WorkerFacts
+from gateway.inference.flight import Batch, MemberAnswer, WorkerFacts
+from gateway.inference.lane import Lane, LaneState
+from gateway.inference.limits import SchedulerLimits
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.observer import SchedulerObserver
-from gateway.inference.pool import Pool, PoolLimits
+from gateway.inference.pool import Pool
 from gateway.inference.quarantine import Quarantine
 from gateway.inference.request import (
     CancelReason,
@@ -45,21 +47,8 @@ from gateway.inference.request import (
 
 _IDS = itertools.count(1)
 _LONG_S = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class SchedulerLimits:
-    """Bounds of one model.
-
-    Attributes:
-        batch: Its queue and batches.
-        pool: Patience with its workers.
-        quarantined_payloads: Hashes of crashing payloads remembered.
-    """
-
-    batch: BatchLimits
-    pool: PoolLimits
-    quarantined_payloads: int = 256
+_FAILED = (RequestEvent.FAIL, RequestState.FAILED)
+_EXPIRED = (RequestEvent.EXPIRE, RequestState.EXPIRED)
 
 
 class Scheduler:
@@ -145,6 +134,7 @@ class Scheduler:
         if self._batcher.cancel(ticket.id):
             del self._waiting[ticket.id]
         self._end(ticket, RequestEvent.CANCEL, _cancelled(reason))
+        self._note_if_drained()
         return True
 
     async def drain(self, deadline_s: float) -> None:
@@ -196,7 +186,9 @@ class Scheduler:
             if ticket.ended:
                 continue
             if answer.error is not None:
-                self._fail(ticket, answer.error)
+                late = isinstance(answer.error, DeadlineExceeded)
+                event, state = _EXPIRED if late else _FAILED
+                self._end(ticket, event, Outcome(state, error=answer.error))
                 continue
             timings = Timings(
                 (ticket.dispatched_s - request.arrived_s) * 1e3,
@@ -225,15 +217,20 @@ class Scheduler:
 
     def lanes_changed(self) -> None:
         """Note that a lane is ready or gone."""
+        for lane in self.pool.lanes:
+            if lane.state is LaneState.READY and lane.facts is not None:
+                self.facts = lane.facts
         self._observer.lanes_changed(self.name, self.pool.ready, self.pool.wanted)
         self._pump()
 
     def out_of_service(self, reason: str) -> None:
-        """Refuse everything from now on."""
+        """Refuse everything from now on, and end the lanes that are left."""
+        if self._drained is not None:  # it serves no longer: its successor is not concerned
+            return
         self._refusal = NotReady(f"model {self.name} is out of service: {reason}; reload to try again")
         self._observer.out_of_service(self.name, self._refusal)
-        if not self.pool.ready:
-            self._fail_all(self._refusal)
+        self._fail_queued(self._refusal)
+        self.pool.resize(0)
 
     # The pump.
 
@@ -326,8 +323,10 @@ class Scheduler:
     def _retry(self, ticket: Ticket, *, alone: bool) -> None:
         ticket.step(RequestEvent.RETRY)
         ticket.alone = alone
-        self._waiting[ticket.id] = ticket
-        self._batcher.put_back(_entry(ticket))
+        if self._batcher.put_back(_entry(ticket)):
+            self._waiting[ticket.id] = ticket
+        else:
+            self._end(ticket, RequestEvent.CANCEL, _cancelled(CancelReason.SUPERSEDED))
 
     def _blame(self, ticket: Ticket, reason: str) -> None:
         """Fail the only member of a batch whose worker died, and remember its payload."""
@@ -350,10 +349,13 @@ class Scheduler:
     def _fail(self, ticket: Ticket, error: GatewayError) -> None:
         self._end(ticket, RequestEvent.FAIL, Outcome(RequestState.FAILED, error=error))
 
-    def _fail_all(self, error: GatewayError) -> None:
+    def _fail_queued(self, error: GatewayError) -> None:
         for entry in self._batcher.queued():
             self._batcher.cancel(entry.id)
             self._fail(self._waiting.pop(entry.id), error)
+
+    def _fail_all(self, error: GatewayError) -> None:
+        self._fail_queued(error)
         for lane in self.pool.lanes:
             for batch in lane.in_flight:
                 for ticket in batch.tickets:
@@ -363,7 +365,10 @@ class Scheduler:
     def _end(self, ticket: Ticket, event: RequestEvent, outcome: Outcome) -> None:
         ticket.step(event)
         self._observer.request_ended(ticket, outcome)
-        ticket.on_done(ticket, outcome)
+        try:
+            ticket.on_done(ticket, outcome)
+        except Exception as error:  # noqa: BLE001 - one caller's bug must not cost the others their answers
+            self._observer.caller_failed(self.name, error)
 
     def _note_if_drained(self) -> None:
         if self._drained is not None and not self.queued and not self.in_flight:

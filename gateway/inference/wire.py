@@ -24,8 +24,12 @@ Head = dict[str, Any]
 
 
 def encode(head: Head, tail: bytes = b"") -> bytes:
-    """Return one message."""
-    text = json.dumps(head, separators=(",", ":")).encode()
+    """Return one message.
+
+    Raises:
+        TypeError, ValueError: The head holds what JSON cannot say.
+    """
+    text = json.dumps(head, separators=(",", ":"), allow_nan=False).encode()
     return HEADER.pack(len(text), len(tail)) + text + tail
 
 

@@ -18,8 +18,9 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from gateway.errors import GatewayError, OutOfMemory
+from gateway.errors import GatewayBug, GatewayError, OutOfMemory
 from gateway.frames.declaration import Declaration
 from gateway.inference.loaded import LoadedModel, LoadSpec, Member
 from gateway.inference.pages import ReadOnlyPage
@@ -94,7 +95,20 @@ def _run(model: LoadedModel, number: int, members: list[Member]) -> bytes:
         lines, tail = [[None, error, 0, {}] for _ in members], b""
     ended_s = time.monotonic()
     head: Head = {"t": "done", "n": number, "started": started_s, "ended": ended_s, "members": lines}
-    return encode(head, tail)
+    try:
+        return encode(head, tail)
+    except (TypeError, ValueError):
+        head["members"] = [_sayable(line) for line in lines]
+        return encode(head, tail)
+
+
+def _sayable(line: list[Any]) -> list[Any]:
+    """Return a member's line, with an error in place of a prediction that JSON cannot say."""
+    try:
+        json.dumps(line[0], allow_nan=False)
+    except (TypeError, ValueError) as error:
+        return [None, [GatewayBug.label, f"a step gave what JSON cannot say: {error}"], *line[2:]]
+    return line
 
 
 def _change_pipelines(model: LoadedModel, head: Head) -> bytes:

@@ -188,7 +188,7 @@ class Connection:
 
         Returns:
             False if there is nothing to acknowledge: QoS 0, done before, or
-            received before a reconnect, in which case the broker sends it again.
+            received before a reconnect: a persistent session then gets it again.
         """
         if self._unacknowledged.get(message.mid) is not message or self._transport is None:
             return False

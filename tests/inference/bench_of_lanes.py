@@ -15,10 +15,10 @@ from gateway.errors import GatewayError
 from gateway.frames.declaration import Declaration
 from gateway.inference.batching import BatchLimits
 from gateway.inference.dataplane import DataPlane
+from gateway.inference.limits import PoolLimits, SchedulerLimits
 from gateway.inference.loaded import LoadSpec, PipelineSpec
-from gateway.inference.pool import PoolLimits
 from gateway.inference.request import InferRequest, Outcome, Ticket
-from gateway.inference.scheduler import Scheduler, SchedulerLimits
+from gateway.inference.scheduler import Scheduler
 from gateway.operations.restart import RestartLimits
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +54,9 @@ class Seen:
 
     def payload_quarantined(self, model: str, stream: str, digest: str) -> None:
         self.quarantined.append(digest)
+
+    def caller_failed(self, model: str, error: Exception) -> None:
+        self.outages.append(repr(error))
 
     def out_of_service(self, model: str, error: GatewayError) -> None:
         self.outages.append(error.message)

@@ -82,9 +82,11 @@ class BatcherMachine(RuleBasedStateMachine):
         entry = self.away.pop(data.draw(st.sampled_from(sorted(self.away))))
         self.batcher.returned(entry.stream)
         if retry:
-            self.left.discard(entry.id)
-            self.batcher.put_back(entry)
-            self.waiting[entry.id] = entry
+            newer = [e for e in self.waiting.values() if e.stream == entry.stream and entry.latest]
+            assert self.batcher.put_back(entry) == (not newer)  # rule 6
+            if not newer:
+                self.left.discard(entry.id)
+                self.waiting[entry.id] = entry
 
     @rule(step_s=st.sampled_from([0.0, 0.0005, 0.004, 1.5]), free=st.integers(0, 3))
     def poll(self, step_s: float, free: int) -> None:

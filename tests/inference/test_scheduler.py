@@ -37,7 +37,7 @@ def run(test: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(test, 60))
 
 
-async def _until(holds: Callable[[], bool]) -> None:
+async def until(holds: Callable[[], bool]) -> None:
     while not holds():  # noqa: ASYNC110 - nobody tells; `run` bounds the wait
         await asyncio.sleep(0.01)
 
@@ -274,11 +274,11 @@ def test_lanes_grow_and_shrink_while_requests_run() -> None:
             scheduler.pool.resize(3)
             for number in range(100):
                 dataplane.submit(request(payload(seed=number), f"s{number}"), answers, number)
-            await _until(lambda: scheduler.pool.ready == 3)
+            await until(lambda: scheduler.pool.ready == 3)
             scheduler.pool.resize(1)
             outcomes = await answers.all_of(100)
             assert {o.state for o in outcomes.values()} == {RequestState.DONE}
-            await _until(lambda: len(scheduler.pool.lanes) == 1)
+            await until(lambda: len(scheduler.pool.lanes) == 1)
             assert seen.lost == []
 
     run(test())

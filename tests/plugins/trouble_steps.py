@@ -9,11 +9,22 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gateway.frames.specs import NumbersSpec, ValueSpec
-from gateway.frames.steps import Fitted, Journey, Site
+from gateway.frames.steps import Finisher, Fitted, Journey, Site
 from gateway.frames.values import Numbers
 
 KILL, HANG, RAISE, NO_MEMORY, SLOW = 9001.0, 9002.0, 9003.0, 9004.0, 9005.0
 SLOW_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Nonsense:
+    """Ends a pipeline with a number that JSON cannot say."""
+
+    stateful: ClassVar[bool] = False
+
+    def bind(self, site: Site) -> Finisher:
+        """Fit anywhere."""
+        return lambda _answers: {"kind": "value", "values": {"x": float("nan")}}
 
 
 @dataclass(frozen=True, slots=True)

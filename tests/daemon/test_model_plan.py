@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.configuration.settings import ModelSettings, PipelineSettings, Settings, StepSettings
-from gateway.daemon.catalog import ChangeKind, model_plan, plan
+from gateway.daemon.model_plan import ChangeKind, ModelPlan, changes, model_plan
 
 BASE = Settings(
     models={"a": ModelSettings("/models/a"), "b": ModelSettings("/models/b")},
@@ -16,7 +16,11 @@ BASE = Settings(
 
 
 def _planned(wanted: Settings) -> dict[str, ChangeKind]:
-    return plan({name: model_plan(name, BASE) for name in BASE.models}, wanted)
+    return changes(_plans(BASE), _plans(wanted))
+
+
+def _plans(settings: Settings) -> dict[str, ModelPlan]:
+    return {name: model_plan(name, settings) for name in settings.models}
 
 
 def _model(**changes: object) -> Settings:
@@ -49,13 +53,20 @@ def test_the_same_settings_change_nothing() -> None:
     ],
 )
 def test_each_difference_costs_no_more_than_it_must(wanted: Settings, kind: ChangeKind) -> None:
-    changes = _planned(wanted)
+    planned = _planned(wanted)
 
-    assert changes["a"] is kind
-    assert changes["b"] is ChangeKind.KEEP
+    assert planned["a"] is kind
+    assert planned["b"] is ChangeKind.KEEP
 
 
 def test_a_new_model_is_started() -> None:
     wanted = replace(BASE, models={**BASE.models, "c": ModelSettings("/models/c")})
 
     assert _planned(wanted)["c"] is ChangeKind.REPLACE
+
+
+def test_files_that_changed_in_place_are_loaded_anew() -> None:
+    before = _plans(BASE)
+    after = {**before, "a": replace(before["a"], files="other")}
+
+    assert changes(before, after) == {"a": ChangeKind.REPLACE, "b": ChangeKind.KEEP}

@@ -1,0 +1,62 @@
+"""What passes between a lane and its owner: batches out, answers back, and what a worker said of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import GatewayError
+from gateway.inference.request import Ticket
+from gateway.model import ModelVersion
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """What a worker said when it was ready.
+
+    Attributes:
+        version: What it loaded.
+        max_rows: Rows that one engine run takes; None if any number.
+        stateful: Pipelines whose frames must run in order.
+        kinds: What each pipeline's payloads must decode to (``images``, ``sound``, ``numbers``, ``tensors``).
+    """
+
+    version: ModelVersion
+    max_rows: int | None
+    stateful: frozenset[str]
+    kinds: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAnswer:
+    """What a worker said about one member of a batch.
+
+    Attributes:
+        prediction: The answer; None with an error, or when there is nothing to say yet.
+        error: What went wrong with this member alone.
+        state: What its stream carries on.
+        stages_ms: Milliseconds by stage.
+    """
+
+    prediction: dict[str, Any] | None
+    error: GatewayError | None
+    state: bytes
+    stages_ms: Mapping[str, float]
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Requests that travel together.
+
+    Attributes:
+        number: Rising by one in each lane.
+        tickets: The members.
+        dispatched_s: When it was handed over.
+        started_s: When it began to run, as far as the front end can know.
+    """
+
+    number: int
+    tickets: tuple[Ticket, ...]
+    dispatched_s: float
+    started_s: float
