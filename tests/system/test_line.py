@@ -222,7 +222,7 @@ def test_sigint_stops_it_too_and_a_second_gateway_state_is_offline_after_a_kill(
         until(lambda: not daemon.left_behind(), "workers end with their parent")
 
 
-def test_results_wait_for_a_broker_that_restarts_and_frames_are_taken_again(
+def test_a_broker_that_crashes_costs_no_readiness_and_frames_are_answered_once_it_is_back(
     tmp_path: Path, broker: Broker
 ) -> None:
     with Daemon(tmp_path, CONFIG, broker.url) as daemon:

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from tests.broker import Broker
 from tests.plugins.trouble_steps import SLOW
 from tests.system.pictures import window
-from tests.system.running import MODELS, ROOT, Client, Daemon, subscribed, until
+from tests.system.running import Client, Daemon, subscribed, until
+from tests.system.slow_watch import CONFIG, PYTHONPATH, TOPIC
 
-PYTHONPATH = f"{ROOT / 'tests' / 'plugins'}{os.pathsep}{ROOT}"
-CONFIG = f"""
-gateway: {{id: test}}
-models:
-  motion: {{path: {MODELS}/motion-int8}}
-pipelines:
-  moves:
-    model: motion
-    ttl_ms: 60000
-    preprocess: [trouble, window: {{carry: false}}]
-    publish: {{qos: 1}}
-sensors:
-  declared:
-    watch:
-      streams:
-        motion:
-          {{topic: watch/motion, media: application/vnd.gateway.tensor, dtype: float32, shape: [100, 6],
-            delivery: every, qos: 1}}
-      pipelines: [moves]
-"""
 FRAMES = 20
 
 
@@ -48,11 +28,11 @@ def test_a_stop_in_the_middle_of_work_is_quick_and_accounts_for_every_frame(
     client.subscribe("gw/test/results/#")
     with Daemon(tmp_path, CONFIG, broker.url, PYTHONPATH=PYTHONPATH) as daemon:
         daemon.ready()
-        subscribed(broker, "watch/motion")
-        client.publish("watch/motion", window(), id="quick")
+        subscribed(broker, TOPIC)
+        client.publish(TOPIC, window(), id="quick")
         assert client.result()["frame"]["id"] == "quick"
         for number in range(FRAMES):
-            client.publish("watch/motion", window(number, first=SLOW), id=f"slow-{number}")
+            client.publish(TOPIC, window(number, first=SLOW), id=f"slow-{number}")
         until(lambda: (s := daemon.sensor("watch")) and s["streams"][0]["frames"] == FRAMES + 1, "all taken")
         assert daemon.stop() == 0
         assert not daemon.left_behind()
