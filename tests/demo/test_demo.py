@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.broker import Broker
+from tests.system.running import Client
+
 LIMIT_S = 180.0
 SENSORS = ("demo-camera", "demo-microphone", "demo-watch")
 MODELS = {"efficientnet-lite0", "silero-vad", "motion"}
@@ -69,6 +72,33 @@ def test_every_sensor_has_results_and_nothing_is_left(surroundings: dict[str, st
         assert stream["last_result"], name
     assert left_over(tmp_path) == []
     assert list(tmp_path.glob("gateway-demo-*")) == []
+
+
+@pytest.mark.slow
+def test_with_a_broker_of_ones_own_the_same_is_seen_and_no_sensor_stays_announced(
+    surroundings: dict[str, str], tmp_path: Path
+) -> None:
+    with Broker() as broker:
+        ran = subprocess.run(
+            command("--seconds", "4", "--json", "--broker", broker.url),
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        told: dict[str, Any] = json.loads(ran.stdout)
+        assert told["ok"] is True
+        assert told["broker"] == broker.url
+        assert set(told["sensors"]) == set(SENSORS)
+        assert all(sensor["results"] > 0 for sensor in told["sensors"].values())
+        with Client(broker.port) as client:
+            client.subscribe("gw/announce/#")
+            client.publish("gw/announce/end", b"end")
+            first = next(client.messages())
+        assert (first.topic, first.retain) == ("gw/announce/end", False)
+    assert left_over(tmp_path) == []
 
 
 @pytest.mark.slow
