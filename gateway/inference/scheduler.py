@@ -190,6 +190,7 @@ class Scheduler:
                 event, state = _EXPIRED if late else _FAILED
                 self._end(ticket, event, Outcome(state, error=answer.error))
                 continue
+            self._quarantine.acquit(request.pipeline, request.payload)
             timings = Timings(
                 (ticket.dispatched_s - request.arrived_s) * 1e3,
                 {"wait": wait_ms, **answer.stages_ms},

@@ -27,7 +27,9 @@ MODEL_FILE = MODEL / "efficientnet_lite0_int8.tflite"
 ONNX_FILE = ROOT / "models" / "efficientnet-lite0-int8-onnx" / "efficientnet_lite0_int8_qdq.onnx"
 
 
-def frames(folder: Path, width: int = 640, height: int = 480, count: int = 8) -> list[str]:
+def frames(
+    folder: Path, width: int = 640, height: int = 480, *, quality: int = 90, count: int = 8
+) -> list[str]:
     """Write JPEG crops of the demo's photographs and return their paths."""
     from PIL import Image
 
@@ -42,7 +44,7 @@ def frames(folder: Path, width: int = 640, height: int = 480, count: int = 8) ->
             (width, height)
         )
         path = folder / f"frame-{width}-{number}.jpg"
-        picture.save(path, "JPEG", quality=90)
+        picture.save(path, "JPEG", quality=quality)
         names.append(str(path))
     return names
 

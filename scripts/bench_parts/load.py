@@ -53,6 +53,7 @@ class Load:
         self.packets = wire.Packets()
         self.sent: dict[str, tuple[float, int]] = {}
         self.samples: list[tuple[float, float, int]] = []
+        self.ages: list[tuple[float, float]] = []  # ms until a lane took the frame, and until it ran
         self.count = 0
         self.run = f"{time.monotonic_ns():x}"  # a frame id that comes twice is a duplicate
         self.bytes_late = 0.0
@@ -77,6 +78,7 @@ class Load:
             known = self.sent.pop(wire.frame_id_of(body), None)
             if known is not None:
                 self.samples.append((known[0], now_s - known[0], known[1]))
+                self.ages.append(wire.ages_of(body))
                 answered.append(known[1])
         return answered
 
@@ -129,6 +131,8 @@ class Load:
                 name: latencies[min(len(latencies) - 1, int(len(latencies) * share))] * 1e3
                 for name, share in (("p50_ms", 0.5), ("p90_ms", 0.9), ("p99_ms", 0.99), ("max_ms", 1.0))
             }
+        for name, ages in zip(("age_taken", "age_run"), zip(*self.ages, strict=True), strict=False):
+            report[f"{name}_p99_ms"] = sorted(ages)[int(len(ages) * 0.99)]
         if options.samples:
             report["samples"] = [(sent_s, latency * 1e3, stream) for sent_s, latency, stream in counted]
         return report

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 
 _FRAME_ID = re.compile(rb'"frame":\s*\{"id":\s*"([^"]+)"')
 
+_QUEUE = re.compile(rb'"queue":\s*([0-9.]+)')
+_WAIT = re.compile(rb'"wait":\s*([0-9.]+)')
+
 
 def _length(count: int) -> bytes:
     out = bytearray()
@@ -106,6 +109,13 @@ class Packets:
             del self._buffer[: at + count]
             if kind >> 4 == 3:
                 yield body
+
+
+def ages_of(body: bytes) -> tuple[float, float]:
+    """Return how old a result's frame was when a lane took it and when it began to run, in milliseconds."""
+    queue, wait = _QUEUE.search(body), _WAIT.search(body)
+    taken = float(queue.group(1)) if queue else 0.0
+    return taken, taken + (float(wait.group(1)) if wait else 0.0)
 
 
 def frame_id_of(body: bytes) -> str:

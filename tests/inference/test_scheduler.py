@@ -153,6 +153,22 @@ def test_a_lone_payload_that_kills_twice_is_not_run_a_third_time() -> None:
     run(test())
 
 
+def test_a_payload_that_runs_well_between_two_kills_from_outside_is_innocent() -> None:
+    async def test() -> None:
+        async with serving("motion-int8") as (dataplane, scheduler, seen):
+            for turn in range(3):
+                answers = Answers()
+                dataplane.submit(request(payload(SLOW)), answers, "same")
+                os.kill(scheduler.pool.lanes[0].pid, signal.SIGKILL)
+                assert isinstance((await answers.all_of(1))["same"].error, WorkerCrashed)
+                outcome = await dataplane.infer(request(payload(SLOW)))
+                assert outcome.state is RequestState.DONE
+                assert len(seen.lost) == turn + 1
+            assert seen.quarantined == []
+
+    run(test())
+
+
 def test_a_hanging_worker_is_ended_and_the_next_request_answered() -> None:
     async def test() -> None:
         async with serving("motion-int8", run_timeout_s=0.3) as (dataplane, _, seen):
