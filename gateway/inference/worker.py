@@ -1,35 +1,35 @@
-"""The worker process: load one model, then answer batches until the socket closes.
+"""The worker process: the outside of it. Dies with its parent, ignores what ends the group, loads politely.
 
 Started by ``gateway.inference.lane`` as ``python -m gateway.inference.worker
-SOCKET PAGE PAGE``: three inherited descriptors. It is single-threaded; it holds
-no secret and no connection but to its parent, and dies with it.
+SOCKET PAGE PAGE``: three inherited descriptors. It holds no secret and no
+connection but to its parent. Nothing heavy is imported here: libraries and
+model are loaded by a thread that gives way to the lanes that serve meanwhile.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import json
 import os
 import signal
 import socket
 import sys
-import time
-from dataclasses import asdict
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from gateway.errors import GatewayBug, GatewayError, OutOfMemory
-from gateway.frames.declaration import Declaration
-from gateway.inference.loaded import LoadedModel, LoadSpec, Member
+from gateway.errors import GatewayError
 from gateway.inference.pages import ReadOnlyPage
 from gateway.inference.wire import HEADER, Head, encode
 
+if TYPE_CHECKING:
+    from gateway.inference.loaded import LoadedModel
+
 _PR_SET_PDEATHSIG = 1
 _OOM_SCORE = "500"  # under memory pressure the kernel takes a worker, not the front end
-_COLLECT_AFTER = 20_000  # a frame's values form no rings: counting references frees them
-_MOST_DECLARATIONS = 1024
+_POLITENESS = 10
 
 
 def main(argv: list[str]) -> int:
@@ -43,102 +43,53 @@ def main(argv: list[str]) -> int:
     if not head:
         return 0
     try:
-        model = LoadedModel.load(LoadSpec.from_json(head["spec"]))
-        model.warm_up()
+        model = _load_politely(head["spec"])
     except GatewayError as error:
-        channel.sendall(_failed("ready", error))
+        said = {"t": "failed", "of": "ready", "label": error.label, "message": error.message}
+        channel.sendall(encode(said))
         return 1
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER)
-    channel.sendall(encode(_ready(model)))
-    _serve(channel, pages, model)
+    from gateway.inference.worker_loop import serve
+
+    serve(channel, pages, model, _read)
     return 0
 
 
-def _serve(channel: socket.socket, pages: tuple[ReadOnlyPage, ReadOnlyPage], model: LoadedModel) -> None:
-    declarations: dict[str, Declaration] = {}
-    while message := _read(channel):
-        head, tail = message
-        if head["t"] == "pipelines":
-            channel.sendall(_change_pipelines(model, head))
-            continue
-        if head["t"] == "canary":
-            channel.sendall(_sing(model))
-            continue
-        view = pages[head["page"]].view(head["size"])
-        members: list[Member] = []
-        offset = 0
-        for pipeline, start, length, declared, state_bytes, deadline_s in head["members"]:
-            declaration = declarations.get(declared)
-            if declaration is None:
-                if len(declarations) >= _MOST_DECLARATIONS:
-                    declarations.clear()
-                declaration = declarations[declared] = Declaration.from_json(declared)
-            state = tail[offset : offset + state_bytes]
-            offset += state_bytes
-            members.append(Member(pipeline, view[start : start + length], declaration, state, deadline_s))
-        channel.sendall(_run(model, head["n"], members))
+def _load_politely(spec: str) -> LoadedModel:
+    """Load and warm up with less weight than the lanes that serve meanwhile.
+
+    Linux weighs threads one by one, and only root may take politeness back: so
+    a thread of its own loads, and this one serves. The runtime's own threads
+    would inherit it, so a model that has some is loaded here.
+    """
+
+    def load() -> LoadedModel:
+        from gateway.inference.worker_loop import load as load_model
+
+        return load_model(spec)
+
+    if json.loads(spec)["options"]["threads"] > 1:
+        return load()
+    return _in_polite_thread(load)
 
 
-def _run(model: LoadedModel, number: int, members: list[Member]) -> bytes:
-    started_s = time.monotonic()
-    try:
-        answers = model.run_batch(members, time.monotonic)
-        lines = [
-            [a.prediction, [a.error.label, a.error.message] if a.error else None, len(a.state), a.timings_ms]
-            for a in answers
-        ]
-        tail = b"".join(answer.state for answer in answers)
-    except MemoryError:
-        error = [OutOfMemory.label, f"no memory for a batch of {len(members)}"]
-        lines, tail = [[None, error, 0, {}] for _ in members], b""
-    ended_s = time.monotonic()
-    head: Head = {"t": "done", "n": number, "started": started_s, "ended": ended_s, "members": lines}
-    try:
-        return encode(head, tail)
-    except (TypeError, ValueError):
-        head["members"] = [_sayable(line) for line in lines]
-        return encode(head, tail)
+def _in_polite_thread(load: Callable[[], LoadedModel]) -> LoadedModel:
+    loaded: list[LoadedModel] = []
+    errors: list[BaseException] = []
 
+    def work() -> None:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _POLITENESS)
+        try:
+            loaded.append(load())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            errors.append(error)
 
-def _sayable(line: list[Any]) -> list[Any]:
-    """Return a member's line, with an error in place of a prediction that JSON cannot say."""
-    try:
-        json.dumps(line[0], allow_nan=False)
-    except (TypeError, ValueError) as error:
-        return [None, [GatewayBug.label, f"a step gave what JSON cannot say: {error}"], *line[2:]]
-    return line
-
-
-def _change_pipelines(model: LoadedModel, head: Head) -> bytes:
-    try:
-        model.set_pipelines(LoadSpec.from_json(head["spec"]).pipelines)
-    except GatewayError as error:
-        return _failed("pipelines", error)
-    return encode({"t": "pipelines", "stateful": sorted(model.stateful), "kinds": model.kinds})
-
-
-def _sing(model: LoadedModel) -> bytes:
-    try:
-        model.warm_up()
-    except GatewayError as error:
-        return _failed("canary", error)
-    return encode({"t": "canary"})
-
-
-def _failed(asked: str, error: GatewayError) -> bytes:
-    return encode({"t": "failed", "of": asked, "label": error.label, "message": error.message})
-
-
-def _ready(model: LoadedModel) -> Head:
-    return {
-        "t": "ready",
-        "version": asdict(model.version),
-        "max_rows": model.max_rows,
-        "stateful": sorted(model.stateful),
-        "kinds": model.kinds,
-    }
+    thread = threading.Thread(target=work, name="load")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return loaded[0]
 
 
 def _read(channel: socket.socket) -> tuple[Head, bytes] | None:

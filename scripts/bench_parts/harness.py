@@ -107,6 +107,12 @@ class Gateway:
     process: subprocess.Popen[bytes]
     port: int
     ready_s: float
+    log: Path
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the log events of one name so far."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == name]
 
     def get(self, page: str) -> Any:
         """Return a JSON page of its status door."""
@@ -129,8 +135,9 @@ class Gateway:
 CONFIG = """\
 gateway: {{id: bench, cache_dir: {cache}}}
 mqtt: {{url: "mqtt://127.0.0.1:{broker}"}}
+inference: {{crash_limit: 1000}}
 http: {{listen: "127.0.0.1:{http}"}}
-log: {{level: warning}}
+log: {{level: info, format: json, interval_s: 0}}
 models:
   classifier: {{path: {model}, lanes: {lanes}}}
 pipelines:
@@ -165,9 +172,12 @@ def gateway(
             )
         )
         began_s = time.monotonic()
-        process = subprocess.Popen([sys.executable, "-m", "gateway", "run", "-c", str(path)], cwd=ROOT)
+        log = Path(folder) / "log"
+        command = [sys.executable, "-m", "gateway", "run", "-c", str(path)]
+        with log.open("wb") as errors:
+            process = subprocess.Popen(command, cwd=ROOT, stderr=errors)
         try:
-            yield Gateway(process, port, _wait_ready(port, process) - began_s)
+            yield Gateway(process, port, _wait_ready(port, process) - began_s, log)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(20)

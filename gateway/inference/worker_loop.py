@@ -1,0 +1,124 @@
+"""What a worker does: load one model, then answer batches until the socket closes."""
+
+from __future__ import annotations
+
+import gc
+import json
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from gateway.errors import GatewayBug, GatewayError, OutOfMemory
+from gateway.frames.declaration import Declaration
+from gateway.inference.loaded import LoadedModel, LoadSpec, Member
+from gateway.inference.pages import ReadOnlyPage
+from gateway.inference.wire import Head, encode
+
+_MOST_DECLARATIONS = 1024
+_COLLECT_AFTER = 20_000  # a frame's values form no rings: counting references frees them
+
+Read = Callable[[socket.socket], "tuple[Head, bytes] | None"]
+Pages = tuple[ReadOnlyPage, ReadOnlyPage]
+
+
+def load(spec: str) -> LoadedModel:
+    """Load and warm up what the front end asked for.
+
+    Raises:
+        GatewayError: It cannot be loaded or run.
+    """
+    model = LoadedModel.load(LoadSpec.from_json(spec))
+    model.warm_up()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
+    return model
+
+
+def serve(channel: socket.socket, pages: Pages, model: LoadedModel, read: Read) -> None:
+    """Say that the model is ready, then answer until the front end closes the socket."""
+    channel.sendall(encode(_ready(model)))
+    declarations: dict[str, Declaration] = {}
+    while message := read(channel):
+        head, tail = message
+        if head["t"] == "pipelines":
+            channel.sendall(_change_pipelines(model, head))
+            continue
+        if head["t"] == "canary":
+            channel.sendall(_sing(model))
+            continue
+        view = pages[head["page"]].view(head["size"])
+        members: list[Member] = []
+        offset = 0
+        for pipeline, start, length, declared, state_bytes, deadline_s in head["members"]:
+            declaration = declarations.get(declared)
+            if declaration is None:
+                if len(declarations) >= _MOST_DECLARATIONS:
+                    declarations.clear()
+                declaration = declarations[declared] = Declaration.from_json(declared)
+            state = tail[offset : offset + state_bytes]
+            offset += state_bytes
+            members.append(Member(pipeline, view[start : start + length], declaration, state, deadline_s))
+        channel.sendall(_run(model, head["n"], members))
+
+
+def _run(model: LoadedModel, number: int, members: list[Member]) -> bytes:
+    started_s = time.monotonic()
+    try:
+        answers = model.run_batch(members, time.monotonic)
+        lines = [
+            [a.prediction, [a.error.label, a.error.message] if a.error else None, len(a.state), a.timings_ms]
+            for a in answers
+        ]
+        tail = b"".join(answer.state for answer in answers)
+    except MemoryError:
+        error = [OutOfMemory.label, f"no memory for a batch of {len(members)}"]
+        lines, tail = [[None, error, 0, {}] for _ in members], b""
+    ended_s = time.monotonic()
+    head: Head = {"t": "done", "n": number, "started": started_s, "ended": ended_s, "members": lines}
+    try:
+        return encode(head, tail)
+    except (TypeError, ValueError):
+        head["members"] = [_sayable(line) for line in lines]
+        return encode(head, tail)
+
+
+def _sayable(line: list[Any]) -> list[Any]:
+    """Return a member's line, with an error in place of a prediction that JSON cannot say."""
+    try:
+        json.dumps(line[0], allow_nan=False)
+    except (TypeError, ValueError) as error:
+        return [None, [GatewayBug.label, f"a step gave what JSON cannot say: {error}"], *line[2:]]
+    return line
+
+
+def _change_pipelines(model: LoadedModel, head: Head) -> bytes:
+    try:
+        model.set_pipelines(LoadSpec.from_json(head["spec"]).pipelines)
+    except GatewayError as error:
+        return _failed("pipelines", error)
+    return encode({"t": "pipelines", "stateful": sorted(model.stateful), "kinds": model.kinds})
+
+
+def _sing(model: LoadedModel) -> bytes:
+    try:
+        model.warm_up()
+    except GatewayError as error:
+        return _failed("canary", error)
+    return encode({"t": "canary"})
+
+
+def _failed(asked: str, error: GatewayError) -> bytes:
+    return encode({"t": "failed", "of": asked, "label": error.label, "message": error.message})
+
+
+def _ready(model: LoadedModel) -> Head:
+    return {
+        "t": "ready",
+        "version": asdict(model.version),
+        "max_rows": model.max_rows,
+        "stateful": sorted(model.stateful),
+        "kinds": model.kinds,
+    }
