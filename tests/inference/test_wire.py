@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.inference.wire import Splitter, encode
 
-HEADS = st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.floats(allow_nan=False)))
+HEADS = st.dictionaries(
+    st.text(), st.integers() | st.text() | st.lists(st.floats(allow_nan=False, allow_infinity=False))
+)
 
 
 @given(st.lists(st.tuples(HEADS, st.binary())), st.integers(1, 50))
@@ -33,3 +36,9 @@ def test_any_bytes_give_messages_or_a_value_error(data: bytes) -> None:
             assert isinstance(tail, bytes)
     except (ValueError, json.JSONDecodeError):
         pass
+
+
+@pytest.mark.parametrize("head", [{"x": float("nan")}, {"x": float("inf")}, {"x": object()}])
+def test_what_json_cannot_say_is_never_sent(head: dict[str, object]) -> None:
+    with pytest.raises((TypeError, ValueError), match="JSON"):
+        encode(head)
