@@ -22,7 +22,7 @@ from gateway.inference.loaded import LoadSpec
 from gateway.operations.restart import GiveUp, Restart
 
 _LEAST_LEAD_S = 0.001  # an event loop's timers are good to about a millisecond
-_LEAD_SHARE = 0.25
+_LEAD_SHARE = 0.12
 _STABLE_BATCHES = 16
 
 
