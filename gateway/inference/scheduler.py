@@ -88,10 +88,6 @@ class Scheduler:
         """Payloads that are refused."""
         return len(self._quarantine)
 
-    def cost_s(self) -> tuple[float, float]:
-        """Return the learned (a, b) of a batch's a + b·rows seconds."""
-        return self._cost.line()
-
     async def start(self) -> WorkerFacts:
         """Start the lanes.
 
