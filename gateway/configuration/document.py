@@ -169,6 +169,8 @@ def _inside(place: Place, text: str) -> Place:
 
 def _words(error: yaml.MarkedYAMLError, text: str) -> str:
     """Say what the parser says, with the likely cause."""
+    if "maximum nesting depth" in (error.problem or ""):  # PyYAML has had a limit of its own since 6.0.4
+        return f"nested deeper than {MAX_DEPTH} levels"
     what = "not YAML: " + ", ".join(part for part in (error.problem, error.context) if part)
     mark = error.problem_mark
     lines = _BREAK.split(text)
