@@ -209,6 +209,114 @@ class SensorCollision(SensorRefused):
     label = "sensor.collision"
 
 
+class UpdateRefused(GatewayError):
+    """A model release does not get in: what serves goes on unchanged."""
+
+    label = "update"
+
+
+class TrustFailed(UpdateRefused):
+    """Signatures, versions or hashes of the repository do not hold; nothing of it is believed."""
+
+    label = "update.trust"
+
+
+class TrustStale(UpdateRefused):
+    """The repository's metadata has expired: nothing new is installed until it is signed anew."""
+
+    label = "update.stale"
+
+
+class ManifestRefused(UpdateRefused):
+    """A signed manifest or assignment cannot be read, or says what no board may do."""
+
+    label = "update.manifest"
+
+
+class DowngradeRefused(UpdateRefused):
+    """The release is older than one that was committed here, and no signed decision allows it."""
+
+    label = "update.downgrade"
+
+
+class ReleaseIncompatible(UpdateRefused):
+    """The release is not for this hardware, this gateway, or the pipelines that run here."""
+
+    label = "update.incompatible"
+
+
+class ReleaseQuarantined(UpdateRefused):
+    """This release has failed here before and is not tried again until an operator clears it."""
+
+    label = "update.quarantined"
+
+
+class FetchFailed(UpdateRefused):
+    """A source did not deliver, or not fast enough; it is tried again later."""
+
+    label = "update.fetch"
+
+
+class FetchRefused(UpdateRefused):
+    """A source delivers what cannot be used, or has not got it: asking again will not help."""
+
+    label = "update.fetch_refused"
+
+
+class DiskFull(UpdateRefused):
+    """The release does not fit the disk or the quota (``needed_bytes``, ``free_bytes``)."""
+
+    label = "update.disk_full"
+
+
+class StoreFailed(UpdateRefused):
+    """The model store could not be read or written; what serves is not touched."""
+
+    label = "update.store"
+
+
+class StoreBusy(UpdateRefused):
+    """Another process holds the model store."""
+
+    label = "update.busy"
+
+
+class LostRace(UpdateRefused):
+    """Somebody else changed the same thing first; look again and decide anew."""
+
+    label = "update.conflict"
+
+
+class ValidationFailed(UpdateRefused):
+    """The release was tried in a throw-away process and failed there (``stage``)."""
+
+    label = "update.validation"
+
+
+class ShadowFailed(UpdateRefused):
+    """On copies of live frames the release disagreed with what serves, or was too slow."""
+
+    label = "update.shadow"
+
+
+class BakeFailed(UpdateRefused):
+    """The release served and was worse than the one before: it was rolled back."""
+
+    label = "update.bake"
+
+
+class SamplesBlind(UpdateRefused):
+    """The golden samples would not notice a damaged or wrong model: add better ones."""
+
+    label = "update.blind_samples"
+
+
+class PublishRefused(UpdateRefused):
+    """The author's repository does not allow this change: a key, a name or a number is wrong."""
+
+    label = "update.publish"
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigIssue:
     """One thing wrong with a configuration file.

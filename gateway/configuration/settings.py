@@ -244,6 +244,44 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BakeSettings:
+    """How long a new release is watched, and what sends it back."""
+
+    seconds: float = option("Watched service before a release is committed.", 600.0, minimum=0, maximum=604_800)
+    requests: int = option("Answered requests that are needed as well.", 200, minimum=0, maximum=100_000_000)
+    max_seconds: float = option("Commit after this time although too few requests came.", 86_400.0, minimum=0, maximum=2_592_000)
+    error_rate: float = option("Share of failed requests that is always allowed.", 0.01, minimum=0, maximum=1)
+    error_factor: float = option("Failed requests at most this many times as frequent as before.", 2.0, minimum=1, maximum=1000)
+    p99_factor: float = option("Time of a model run at p99 at most this many times as long as before.", 1.25, minimum=1, maximum=1000)
+    max_boots: int = option("Starts of the gateway during validation or bake after which a release is given up.", 3, minimum=1, maximum=100)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSettings:
+    """Model releases over the air."""
+
+    repository: str = option("Where releases come from: an http(s):// address or a folder; empty turns updates off.", "")
+    root_file: str = option("The repository's root of trust (root.json), delivered with the configuration.", "")
+    group: str = option("Group whose assignment this gateway follows.", "default", pattern=NAME)
+    device: str = option("Name of this board for percentages and canaries; the gateway's id when empty.", "", pattern=rf"({NAME})?")
+    hardware: tuple[str, ...] = option("Names of this board that releases may ask for, besides those that are detected.", ())
+    store_dir: str = option("Folder of the model store; $STATE_DIRECTORY or ~/.local/state/gateway, then /models, when empty.", "")
+    inbox_dir: str = option("Folder that is looked at for a dropped repository (a USB stick, say); empty for none.", "")
+    poll_interval_s: float = option("Time between two looks at the repository, with jitter.", 900.0, minimum=5, maximum=604_800)
+    window: str = option("When a release may be switched to, HH:MM-HH:MM in UTC; any time when empty.", "", pattern=r"(\d\d:\d\d-\d\d:\d\d)?")
+    quota_bytes: int = option("Most bytes of the store.", 4_294_967_296, minimum=1_048_576)
+    reserve_bytes: int = option("Bytes of the disk that are left free.", 67_108_864, minimum=0)
+    mqtt_chunks: bool = option("Ask for chunks over MQTT as well, from whoever serves blobs there.", True)
+    deltas: str = option("Patches: auto takes them where they save bytes; only refuses whole files (metered links).", "auto", choices=("auto", "off", "only"))
+    min_rate_bytes_s: int = option("A source that delivers less is given up.", 1024, minimum=1)
+    keep_releases: int = option("Releases kept besides the active and the previous one.", 0, minimum=0, maximum=100)
+    memory_reserve_bytes: int = option("Memory left free when old and new serve side by side; else the old one ends first.", 134_217_728, minimum=0)
+    quarantine_s: float = option("How long a failed release is not tried again; 0 for ever.", 0.0, minimum=0)
+    report_before_commit: bool = option("Commit only while the broker is there to be told.", False)
+    bake: BakeSettings = field(default_factory=BakeSettings, metadata={"doc": "How long a new release is watched, and what sends it back."})
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """Log lines on standard error."""
 
@@ -262,5 +300,6 @@ class Settings:
     models: Mapping[str, ModelSettings] = option("Models by name.", factory=dict, keys=NAME)
     pipelines: Mapping[str, PipelineSettings] = option("Pipelines by name.", factory=dict, keys=NAME)
     inference: InferenceSettings = field(default_factory=InferenceSettings, metadata={"doc": "Limits of the inference core."})
+    updates: UpdateSettings = field(default_factory=UpdateSettings, metadata={"doc": "Model releases over the air."})
     http: HttpSettings = field(default_factory=HttpSettings, metadata={"doc": "Health, metrics and status over HTTP."})
     log: LogSettings = field(default_factory=LogSettings, metadata={"doc": "Log lines on standard error."})
