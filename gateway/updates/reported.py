@@ -195,7 +195,7 @@ def read_reported(data: bytes) -> Reported:
 
 
 class _Keys:
-    """Lenient access to one JSON object: what is missing has its default, what has a wrong type is refused."""
+    """Lenient access to one JSON object: missing keys have defaults, wrong types are refused."""
 
     def __init__(self, found: object, path: str) -> None:
         if not isinstance(found, dict):
