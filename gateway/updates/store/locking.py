@@ -1,0 +1,77 @@
+"""The lock that makes one process, and the child it hands it to, the writers of a store."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import StoreBusy, StoreFailed
+from gateway.updates.store.trouble import told
+
+_MOST_TRIES: Final = 3
+
+
+def take(path: Path) -> int:
+    """Lock the file at ``path``, making it if need be, and write this process's number into it.
+
+    Returns:
+        Its descriptor, the caller's to close. The lock lasts until every copy of it is closed; it is not
+        inherited unless it is passed on by name (``pass_fds``).
+
+    Raises:
+        StoreBusy: Another process has the lock (``pid``, if it is known).
+        StoreFailed: The file cannot be opened, or is none.
+    """
+    for _ in range(_MOST_TRIES):
+        with told(f"{path}"):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        try:
+            _lock(fd, path)
+            # Whoever exchanged the file meanwhile would lock another one than we did.
+            if _is_at(fd, path):
+                with told(f"{path}"):
+                    os.ftruncate(fd, 0)
+                    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+    raise StoreFailed(f"{path}: somebody keeps exchanging the lock file")
+
+
+def adopt(fd: int, path: Path) -> None:
+    """Check that an inherited descriptor is the lock of ``path`` and holds it.
+
+    Raises:
+        StoreBusy: Another process has the lock.
+        StoreFailed: It is another file.
+    """
+    with told(f"{path}"):
+        if not _is_at(fd, path):
+            raise StoreFailed(f"{path}: the descriptor that was handed over is not this lock")
+        _lock(fd, path)
+        os.set_inheritable(fd, False)
+
+
+def _lock(fd: int, path: Path) -> None:
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise StoreFailed(f"{path}: it is no regular file; move it away")
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        said = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+        who = f"process {said}" if said.isdecimal() else "another process"
+        raise StoreBusy(
+            f"the model store {path.parent} is held by {who}", pid=int(said) if said.isdecimal() else None
+        ) from error
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.lstat())
+    except FileNotFoundError:
+        return False
