@@ -40,6 +40,10 @@ class Observer:
         """Count the size of a batch."""
         self._metrics.batch_rows.at(model).observe(rows)
 
+    def faulted(self, model: str, count: int) -> None:
+        """Count pages that a request had to wait for."""
+        self._metrics.worker_major_faults.add(count, model)
+
     def worker_lost(self, model: str, pid: int, reason: str, requests: int) -> None:
         """Count and log the end of a worker."""
         kind = _HUNG if "longer than" in reason else _KILLED if "ended by" in reason else _EXITED

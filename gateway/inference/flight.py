@@ -20,12 +20,20 @@ class WorkerFacts:
         max_rows: Rows that one engine run takes; None if any number.
         stateful: Pipelines whose frames must run in order.
         kinds: What each pipeline's payloads must decode to (``images``, ``sound``, ``numbers``, ``tensors``).
+        mapped: SHA-256 in hex of the mapped bytes that were loaded.
+        pinned: Whether the file's pages are locked in memory.
+        mapping_note: Why they are not; empty if they are.
+        confined: What keeps the worker from changing files.
     """
 
     version: ModelVersion
     max_rows: int | None
     stateful: frozenset[str]
     kinds: Mapping[str, str]
+    mapped: str = ""
+    pinned: bool = False
+    mapping_note: str = ""
+    confined: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +62,11 @@ class Batch:
         tickets: The members.
         dispatched_s: When it was handed over.
         started_s: When it began to run, as far as the front end can know.
+        major_faults: Pages for which the worker waited for the disk while it ran.
     """
 
     number: int
     tickets: tuple[Ticket, ...]
     dispatched_s: float
     started_s: float
+    major_faults: int = 0

@@ -17,7 +17,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from gateway.errors import EngineFailed, WorkerCrashed, from_wire
@@ -100,7 +100,7 @@ class Lane:
         try:
             await self._spawn()
             head = await self._ask("ready", {"t": "load", "spec": spec.to_json()}, timeout_s)
-            self.facts = _facts(ModelVersion(**head["version"]), head["max_rows"], head)
+            self.facts = _facts(head)
         except OSError as error:
             await self.close()
             raise WorkerCrashed(f"model {spec.name}: a worker cannot be started: {error}") from error
@@ -124,7 +124,7 @@ class Lane:
         """
         head = await self._ask("pipelines", {"t": "pipelines", "spec": spec.to_json()}, timeout_s)
         assert self.facts is not None
-        self.facts = _facts(self.facts.version, self.facts.max_rows, head)
+        self.facts = replace(self.facts, stateful=frozenset(head["stateful"]), kinds=head["kinds"])
         return self.facts
 
     async def canary(self, timeout_s: float) -> None:
@@ -259,6 +259,7 @@ class Lane:
         if batch.number != head["n"] or len(head["members"]) != len(batch.tickets):
             raise ValueError(f"an answer to batch {head['n']} of {len(head['members'])} members")
         started_s, ended_s = float(head["started"]), float(head["ended"])
+        batch.major_faults = int(head["faults"])
         answers: list[MemberAnswer] = []
         offset = 0
         for prediction, error, state_bytes, stages_ms in head["members"]:
@@ -331,8 +332,17 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _facts(version: ModelVersion, max_rows: int | None, head: Head) -> WorkerFacts:
-    return WorkerFacts(version, max_rows, frozenset(head["stateful"]), head["kinds"])
+def _facts(head: Head) -> WorkerFacts:
+    return WorkerFacts(
+        ModelVersion(**head["version"]),
+        head["max_rows"],
+        frozenset(head["stateful"]),
+        head["kinds"],
+        head["mapped"],
+        head["pinned"],
+        head["mapping_note"],
+        head["confined"],
+    )
 
 
 _LOSSES: set[asyncio.Task[None]] = set()  # the loop keeps only weak references to tasks

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.configuration.settings import StepSettings
 from gateway.errors import (
-    ConfigError,
     DeadlineQueued,
     DeadlineRunning,
     EngineFailed,
     GatewayBug,
     GatewayError,
-    LoadFailed,
     OutOfMemory,
     PipelineMisfit,
     UnknownModel,
@@ -30,13 +28,14 @@ from gateway.errors import (
 from gateway.frames.declaration import Declaration
 from gateway.frames.limits import PayloadLimits
 from gateway.frames.prepared import JsonValue, Prepared, StreamState
-from gateway.inference.engines.engine import Engine, EngineOptions
+from gateway.inference.engines.engine import EngineOptions
 from gateway.inference.rows import Job, RowRunner
-from gateway.model import ModelFolder, ModelVersion
+from gateway.model import ModelVersion
 from gateway.tensor import Array
 
 if TYPE_CHECKING:
     from gateway.frames.pipeline import Pipeline  # codecs and steps: not for the front end
+    from gateway.inference.opening import OpenedModel
 
 _WARM_UP_RUNS = 2
 
@@ -89,7 +88,12 @@ class LoadSpec:
             known["name"],
             known["folder"],
             known["engine"],
-            EngineOptions(options["threads"], tuple(options["providers"]), tuple(options["delegates"])),
+            EngineOptions(
+                options["threads"],
+                tuple(options["providers"]),
+                tuple(options["delegates"]),
+                options["derived"],
+            ),
             tuple(
                 PipelineSpec(entry["name"], _steps(entry["preprocess"]), _steps(entry["postprocess"]))
                 for entry in known["pipelines"]
@@ -142,25 +146,32 @@ class LoadedModel:
     Attributes:
         folder: The card and its labels.
         engine: The loaded file.
+        source: The mapped bytes of the file: hashed, and the ones that were loaded.
+        weights: Files of weights beside it, mapped likewise.
         version: Named in every result.
         max_rows: Rows that one engine run takes; None for any number.
     """
 
-    def __init__(self, spec: LoadSpec, folder: ModelFolder, engine: Engine) -> None:
-        self.folder = folder
-        self.engine = engine
-        facts = engine.facts
+    def __init__(self, spec: LoadSpec, opened: OpenedModel) -> None:
+        self.folder = opened.folder
+        self.engine = opened.engine
+        self.source = opened.source
+        self.weights = opened.weights
+        facts = opened.engine.facts
         words = f"{facts.runtime} {facts.version} {facts.backend}"
-        card = folder.card
+        card = opened.folder.card
         self.version = ModelVersion(spec.name, card.version, f"sha256:{card.sha256}", words)
         self._limits = spec.limits
-        self._rows = RowRunner(engine, card)
+        self._rows = RowRunner(opened.engine, card)
         self.max_rows = None if self._rows.stacks else 1
         self._pipelines: dict[str, Pipeline] = {}
 
     @classmethod
-    def load(cls, spec: LoadSpec) -> LoadedModel:
+    def load(cls, spec: LoadSpec, enter: Callable[[str], None] | None = None) -> LoadedModel:
         """Read the card, check the file against it, load it, compile the pipelines.
+
+        Args:
+            enter: Told the stage that begins: ``structure``, ``load``.
 
         Raises:
             LoadFailed: The card or the file cannot be read or loaded.
@@ -168,20 +179,19 @@ class LoadedModel:
             PipelineMisfit: A pipeline cannot work on this model.
             OutOfMemory: The runtime could not allocate.
         """
-        from gateway.inference.card import check_digest, check_tensors, file_digest, read_folder
-        from gateway.inference.engines.select import open_engine
+        from gateway.inference.opening import open_folder
 
-        try:
-            folder = read_folder(spec.folder)
-        except ConfigError as error:
-            raise LoadFailed(str(error), model=spec.name) from error
-        check_digest(folder, file_digest(folder.file))
-        engine = open_engine(folder.file, folder.card.format, spec.engine, spec.options)
-        check_tensors(folder.card, engine.inputs, engine.outputs)
-        model = cls(spec, folder, engine)
+        opened = open_folder((spec.name, spec.folder), spec.engine, spec.options, enter or _silent)
+        model = cls(spec, opened)
         model.set_pipelines(spec.pipelines)
         _give_back()
         return model
+
+    def close(self) -> None:
+        """Free the model and its mappings; nothing may be called after."""
+        self.engine.close()
+        for file in (self.source, *self.weights):
+            file.close()
 
     @property
     def stateful(self) -> frozenset[str]:
@@ -329,6 +339,10 @@ def _give_back() -> None:
 
     with contextlib.suppress(AttributeError, OSError):  # musl and others have no such call
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def _silent(_stage: str) -> None:
+    pass
 
 
 def _stopped() -> float:

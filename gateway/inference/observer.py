@@ -19,6 +19,10 @@ class SchedulerObserver(Protocol):
         """A batch came back."""
         ...
 
+    def faulted(self, model: str, count: int) -> None:
+        """A batch waited ``count`` times for a page from the disk."""
+        ...
+
     def worker_lost(self, model: str, pid: int, reason: str, requests: int) -> None:
         """A worker died with ``requests`` requests in its hands."""
         ...

@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -26,12 +25,13 @@ from gateway.errors import ConfigError, LoadFailed
 from gateway.inference.card import check_digest, file_digest, inside, read_folder
 from gateway.inference.engines.select import choose, distribution
 from gateway.inference.loaded import LoadSpec
+from gateway.inference.machine import machine
 from gateway.inference.proof import DEFAULT_MEMORY_BYTES, prove
 from gateway.inference.proven import Proof
 from gateway.model import CARD_FILE, ModelFolder
 from gateway.operations.build import VERSION
 
-_FORMAT = 1
+_FORMAT = 2
 _MEMO = "digests.json"
 _MOST_PROOFS = 64
 _MOST_MEMO_ENTRIES = 1024
@@ -67,7 +67,7 @@ class ProofCache:
             "runtime": [runtime, _version(distribution(runtime)), _version("numpy")],
             "gateway": VERSION,
             "python": sys.version,
-            "machine": [platform.machine(), _cpu_features()],
+            "machine": list(machine()),
         }
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
@@ -195,15 +195,3 @@ def _version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return "unknown"
-
-
-def _cpu_features() -> str:
-    """Return the first processor's instruction sets (x86 and arm64 name the line differently)."""
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
-            return next(
-                (line.partition(":")[2].strip() for line in file if line.startswith(("flags", "Features"))),
-                "",
-            )
-    except OSError:
-        return ""

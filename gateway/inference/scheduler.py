@@ -172,6 +172,8 @@ class Scheduler:
         rows = len(batch.tickets)
         self._cost.observe(rows, took_s)
         self._observer.batch_ran(self.name, rows, took_s)
+        if batch.major_faults:
+            self._observer.faulted(self.name, batch.major_faults)
         version = lane.facts.version if lane.facts else None
         wait_ms = max(0.0, (batch.started_s - batch.dispatched_s) * 1e3)
         for ticket, answer in zip(batch.tickets, answers, strict=True):

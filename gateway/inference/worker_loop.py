@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import resource
 import socket
 import time
 from collections.abc import Callable
@@ -37,9 +38,17 @@ def load(spec: str) -> LoadedModel:
     return model
 
 
-def serve(channel: socket.socket, pages: Pages, model: LoadedModel, read: Read) -> None:
-    """Say that the model is ready, then answer until the front end closes the socket."""
-    channel.sendall(encode(_ready(model)))
+def serve(channel: socket.socket, pages: Pages, ready: tuple[LoadedModel, str], read: Read) -> None:
+    """Say that the model is ready, then answer until the front end closes the socket.
+
+    Args:
+        channel: To the front end.
+        pages: Where payloads come.
+        ready: The model, and how this process is confined.
+        read: Returns the next message.
+    """
+    model, confined = ready
+    channel.sendall(encode(_ready(model, confined)))
     declarations: dict[str, Declaration] = {}
     while message := read(channel):
         head, tail = message
@@ -66,6 +75,7 @@ def serve(channel: socket.socket, pages: Pages, model: LoadedModel, read: Read) 
 
 def _run(model: LoadedModel, number: int, members: list[Member]) -> bytes:
     started_s = time.monotonic()
+    faults = _major_faults()
     try:
         answers = model.run_batch(members, time.monotonic)
         lines = [
@@ -78,11 +88,17 @@ def _run(model: LoadedModel, number: int, members: list[Member]) -> bytes:
         lines, tail = [[None, error, 0, {}] for _ in members], b""
     ended_s = time.monotonic()
     head: Head = {"t": "done", "n": number, "started": started_s, "ended": ended_s, "members": lines}
+    head["faults"] = _major_faults() - faults
     try:
         return encode(head, tail)
     except (TypeError, ValueError):
         head["members"] = [_sayable(line) for line in lines]
         return encode(head, tail)
+
+
+def _major_faults() -> int:
+    """Return how often this process has waited for a page from the disk."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
 
 
 def _sayable(line: list[Any]) -> list[Any]:
@@ -114,11 +130,15 @@ def _failed(asked: str, error: GatewayError) -> bytes:
     return encode({"t": "failed", "of": asked, "label": error.label, "message": error.message})
 
 
-def _ready(model: LoadedModel) -> Head:
+def _ready(model: LoadedModel, confined: str) -> Head:
     return {
         "t": "ready",
         "version": asdict(model.version),
         "max_rows": model.max_rows,
         "stateful": sorted(model.stateful),
         "kinds": model.kinds,
+        "mapped": model.source.sha256,
+        "pinned": model.source.pinned,
+        "mapping_note": model.source.note,
+        "confined": confined,
     }

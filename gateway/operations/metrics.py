@@ -34,6 +34,7 @@ class Metrics:
         self._make_frames()
         self._make_inference()
         self._make_sensors_and_mqtt()
+        self._make_updates()
         self._make_process()
 
     def families(self) -> tuple[Family, ...]:
@@ -100,6 +101,9 @@ class Metrics:
             "Memory of a model's workers; shared pages are counted in part (PSS).",
             "model",
         )
+        self.worker_major_faults = _counter(
+            "gateway_worker_major_faults", "Pages for which a batch waited for the disk.", "model"
+        )
         self.quarantined_payloads = _counter(
             "gateway_quarantined_payloads", "Payloads that crashed a worker and are refused.", "model"
         )
@@ -140,6 +144,37 @@ class Metrics:
             closed=2,
         )
         self.outgoing_messages = _gauge("gateway_outgoing_messages", "Results waiting for the broker.")
+
+    def _make_updates(self) -> None:
+        self.release = Gauges(
+            MetricKind(
+                "gateway_release", "info", "Which release serves each model.", ("model", "release", "digest")
+            )
+        )
+        self.release_phase = _gauge(
+            "gateway_release_phase", "1 for the phase in which each model's rollout is.", "model", "phase"
+        )
+        self.release_steps = _counter(
+            "gateway_release_steps", "Steps of rollouts.", "model", "step", closed=1
+        )
+        self.release_failures = _counter(
+            "gateway_release_failures",
+            "Releases that did not get in or were sent back, by error label.",
+            "model",
+            "code",
+        )
+        self.update_looks = _counter(
+            "gateway_update_looks", "Looks at the repository: ok, or the label of an error.", "outcome"
+        )
+        self.update_child_peak = _gauge(
+            "gateway_update_child_peak_bytes", "Greatest memory of the last updater process."
+        )
+        self.trust_expiry = _gauge(
+            "gateway_trust_expiry_timestamp_seconds", "When each role of the repository expires.", "role"
+        )
+        self.store_used = _gauge("gateway_store_bytes", "Bytes in the model store.")
+        self.store_quota = _gauge("gateway_store_quota_bytes", "Bytes that the model store may take.")
+        self.store_free = _gauge("gateway_store_disk_free_bytes", "Bytes left on the store's disk.")
 
     def _make_process(self) -> None:
         self.errors = _counter("gateway_errors", "Errors of requests, frames and models, by label.", "label")

@@ -35,6 +35,7 @@ class Seen:
 
     ended: list[tuple[Ticket, Outcome]] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
+    faults: list[int] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     lanes: list[tuple[int, int]] = field(default_factory=list)
     quarantined: list[str] = field(default_factory=list)
@@ -45,6 +46,9 @@ class Seen:
 
     def batch_ran(self, model: str, rows: int, took_s: float) -> None:
         self.batches.append(rows)
+
+    def faulted(self, model: str, count: int) -> None:
+        self.faults.append(count)
 
     def worker_lost(self, model: str, pid: int, reason: str, requests: int) -> None:
         self.lost.append(reason)

@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from gateway.tensor import Array, TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """What a runtime is to open.
+
+    Attributes:
+        path: What it opens, such as the name of a descriptor.
+        name: What messages call it.
+        optimised: Whether this runtime has optimised the file before, for this machine and these options.
+        external: Whether weights lie in files of their own beside it.
+    """
+
+    path: Path
+    name: str
+    optimised: bool = False
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +35,13 @@ class EngineOptions:
         threads: Threads inside one inference.
         providers: ONNX Runtime execution providers, in order.
         delegates: TFLite delegates, in order.
+        derived: Folder of what was made of models to load them faster; empty for none.
     """
 
     threads: int = 1
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     delegates: tuple[str, ...] = ("xnnpack",)
+    derived: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +69,7 @@ class Engine(Protocol):
         inputs: Specs in the runtime's order.
         outputs: Specs in the runtime's order.
         dynamic_batch: True if axis 0 takes any number of rows.
+        maps_file: True if the runtime reads the model file after loading.
     """
 
     @property
@@ -69,6 +90,11 @@ class Engine(Protocol):
     @property
     def dynamic_batch(self) -> bool:
         """Whether axis 0 takes any number of rows."""
+        ...
+
+    @property
+    def maps_file(self) -> bool:
+        """Whether the runtime reads the model file after loading; if not, it has a copy."""
         ...
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.errors import LoadFailed
-from gateway.inference.engines.engine import Engine, EngineOptions
+from gateway.inference.engines.engine import Engine, EngineOptions, ModelSource
 from gateway.inference.engines.tflite_interpreter import TfliteInterpreter
 
 NAME = "litert"
 DISTRIBUTION = "ai-edge-litert"
 
 
-def open_model(path: Path, options: EngineOptions) -> Engine:
+def open_model(source: ModelSource, options: EngineOptions) -> Engine:
     """Load a .tflite file.
 
     Raises:
@@ -24,7 +24,7 @@ def open_model(path: Path, options: EngineOptions) -> Engine:
         from ai_edge_litert import interpreter
     except (ImportError, OSError) as error:
         raise LoadFailed(f"{DISTRIBUTION} cannot be imported: {error}") from error
-    return TfliteInterpreter(interpreter, (NAME, _version(Path(ai_edge_litert.__file__))), path, options)
+    return TfliteInterpreter(interpreter, (NAME, _version(Path(ai_edge_litert.__file__))), source, options)
 
 
 def _version(module_file: Path) -> str:

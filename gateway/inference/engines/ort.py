@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import EngineFailed, LoadFailed, OutOfMemory, RunFailed
-from gateway.inference.engines.engine import Engine, EngineFacts, EngineOptions
+from gateway.inference.engines.engine import Engine, EngineFacts, EngineOptions, ModelSource
 from gateway.tensor import Array, TensorSpec
 
 NAME = "onnxruntime"
@@ -31,13 +32,15 @@ _DTYPES = {
 }
 _EXHAUSTED = ("bad_alloc", "failed to allocate", "bfc arena", "out of memory")
 _SEVERITY_FATAL = 4
+# With this set, a model's metadata (``ort_config``) would overrule the session's options.
+_CONFIG_FROM_MODEL = "ORT_LOAD_CONFIG_FROM_MODEL"
 
 
 class OrtEngine:
     """An ``Engine`` on an ONNX Runtime session."""
 
-    def __init__(self, runtime: Any, path: Path, options: EngineOptions) -> None:
-        """Load the model at ``path``.
+    def __init__(self, runtime: Any, source: ModelSource, options: EngineOptions) -> None:
+        """Load the model at ``source``.
 
         Raises:
             LoadFailed: The runtime cannot load it, or none of the providers is here.
@@ -46,15 +49,19 @@ class OrtEngine:
         self._errors = _errors(runtime)
         providers = _present(runtime, options.providers)
         try:
+            session_options = _session_options(runtime, options)
+            if source.optimised:
+                session_options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
             session = runtime.InferenceSession(
-                str(path), _session_options(runtime, options), providers=providers, enable_fallback=0
+                str(source.path), session_options, providers=providers, enable_fallback=0
             )
         except self._errors as error:
-            raise _typed(error, LoadFailed, f"{path.name}: {NAME} cannot load it") from error
+            raise _typed(error, LoadFailed, f"{source.name}: {NAME} cannot load it") from error
         self._session = session
+        self._maps_file = source.external
         ran = [name for name in session.get_providers() if name in options.providers]
         if not ran:
-            raise LoadFailed(f"{path.name}: runs on {session.get_providers()}, none of which was asked for")
+            raise LoadFailed(f"{source.name}: runs on {session.get_providers()}, none of which was asked for")
         self._inputs = tuple(_spec(node) for node in session.get_inputs())
         self._outputs = tuple(_spec(node) for node in session.get_outputs())
         self._names = [spec.name for spec in self._outputs]
@@ -83,6 +90,11 @@ class OrtEngine:
         """Whether axis 0 of every tensor is one and the same symbol."""
         return self._dynamic
 
+    @property
+    def maps_file(self) -> bool:
+        """True if weights lie in files of their own: those are mapped, a model file is copied."""
+        return self._maps_file
+
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run once.
 
@@ -101,18 +113,56 @@ class OrtEngine:
         del self._session
 
 
-def open_model(path: Path, options: EngineOptions) -> Engine:
+def open_model(source: ModelSource, options: EngineOptions) -> Engine:
     """Load an .onnx file.
+
+    What the file says about how it is to be run is not believed, and no library of
+    custom operators is ever registered: a model brings data, not code.
 
     Raises:
         LoadFailed: The package is absent or broken, or the runtime cannot load the file.
         OutOfMemory: The runtime could not allocate.
     """
+    return OrtEngine(_runtime(), source, options)
+
+
+def write_optimised(source: ModelSource, options: EngineOptions, target: Path) -> None:
+    """Load a model and write what the runtime made of its graph, as one file for this machine alone.
+
+    Raises:
+        LoadFailed: The runtime cannot load the file, or cannot write the other.
+        OutOfMemory: The runtime could not allocate.
+    """
+    runtime = _runtime()
+    session_options = _session_options(runtime, options)
+    session_options.optimized_model_filepath = str(target)
+    try:
+        runtime.InferenceSession(
+            str(source.path),
+            session_options,
+            providers=_present(runtime, options.providers),
+            enable_fallback=0,
+        )
+    except _errors(runtime) as error:
+        raise _typed(error, LoadFailed, f"{source.name}: {NAME} cannot write it optimised") from error
+
+
+def version() -> str:
+    """Return the runtime's version.
+
+    Raises:
+        LoadFailed: The package is absent or broken.
+    """
+    return str(_runtime().__version__)
+
+
+def _runtime() -> Any:
+    os.environ[_CONFIG_FROM_MODEL] = "0"
     try:
         import onnxruntime
     except (ImportError, OSError) as error:
         raise LoadFailed(f"{DISTRIBUTION} cannot be imported: {error}") from error
-    return OrtEngine(onnxruntime, path, options)
+    return onnxruntime
 
 
 def _session_options(runtime: Any, options: EngineOptions) -> Any:

@@ -6,7 +6,7 @@ from importlib import util
 from pathlib import Path
 
 from gateway.errors import LoadFailed
-from gateway.inference.engines.engine import Engine, EngineOptions
+from gateway.inference.engines.engine import Engine, EngineOptions, ModelSource
 
 AUTO = "auto"
 
@@ -52,7 +52,9 @@ def distribution(runtime: str) -> str:
     return _DISTRIBUTIONS[runtime]
 
 
-def open_engine(path: Path, model_format: str, engine: str, options: EngineOptions) -> Engine:
+def open_engine(
+    source: ModelSource | Path, model_format: str, engine: str, options: EngineOptions
+) -> Engine:
     """Load a model file with the runtime that ``choose`` names.
 
     Raises:
@@ -66,4 +68,6 @@ def open_engine(path: Path, model_format: str, engine: str, options: EngineOptio
             from gateway.inference.engines import tflite_runtime as runtime  # type: ignore[no-redef]
         case _:
             from gateway.inference.engines import ort as runtime  # type: ignore[no-redef]
-    return runtime.open_model(path, options)
+    if isinstance(source, Path):
+        source = ModelSource(source, source.name)
+    return runtime.open_model(source, options)

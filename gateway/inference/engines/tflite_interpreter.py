@@ -9,13 +9,12 @@ the process on CPUs without the instructions it was built for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gateway.errors import EngineFailed, LoadFailed, OutOfMemory, RunFailed
-from gateway.inference.engines.engine import EngineFacts, EngineOptions
+from gateway.inference.engines.engine import EngineFacts, EngineOptions, ModelSource
 from gateway.tensor import DTYPES, Array, Quantization, TensorSpec
 
 XNNPACK = "xnnpack"
@@ -43,13 +42,15 @@ _RUNTIME_ERRORS = (ValueError, RuntimeError, TypeError, OSError, OverflowError)
 class TfliteInterpreter:
     """An ``Engine`` on the Interpreter API."""
 
-    def __init__(self, module: Any, facts: tuple[str, str], path: Path, options: EngineOptions) -> None:
-        """Load the model at ``path``.
+    def __init__(
+        self, module: Any, facts: tuple[str, str], source: ModelSource, options: EngineOptions
+    ) -> None:
+        """Load the model at ``source``.
 
         Args:
             module: The package's interpreter module.
             facts: Name and version of the runtime.
-            path: The model file; the runtime maps it into memory, so it must never be
+            source: The model file; the runtime maps it into memory, so it must never be
                 written in place while this lives.
             options: Threads and delegates.
 
@@ -58,16 +59,16 @@ class TfliteInterpreter:
             OutOfMemory: The runtime could not allocate.
         """
         try:
-            self._interpreter = _interpreter(module, path, options)
+            self._interpreter = _interpreter(module, source, options)
             self._interpreter.allocate_tensors()
             details_in = self._interpreter.get_input_details()
             details_out = self._interpreter.get_output_details()
         except (*_RUNTIME_ERRORS, MemoryError) as error:
-            raise _typed(error, LoadFailed, f"{path.name}: {facts[0]} cannot load it") from error
+            raise _typed(error, LoadFailed, f"{source.name}: {facts[0]} cannot load it") from error
         operators = _operators(self._interpreter)
         if hidden := sorted(_HIDDEN_STATE & set(operators)):
             message = (
-                f"{path.name}: keeps state inside the interpreter ({', '.join(hidden)}); streams would mix"
+                f"{source.name}: keeps state inside the interpreter ({', '.join(hidden)}); streams would mix"
             )
             raise LoadFailed(message)
         self._resets = not _SEQUENCES.isdisjoint(operators)
@@ -100,6 +101,11 @@ class TfliteInterpreter:
     def dynamic_batch(self) -> bool:
         """Whether the file's shape signatures leave axis 0 open."""
         return self._dynamic
+
+    @property
+    def maps_file(self) -> bool:
+        """Always true: the interpreter maps what it opens, and reads tensors where they lie."""
+        return True
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run once; each input is copied in once, each output copied out once.
@@ -139,12 +145,12 @@ class TfliteInterpreter:
         self._rows = rows
 
 
-def _interpreter(module: Any, path: Path, options: EngineOptions) -> Any:
+def _interpreter(module: Any, source: ModelSource, options: EngineOptions) -> Any:
     external = [module.load_delegate(name) for name in options.delegates if name != XNNPACK]
     built_in = module.OpResolverType
     resolver = built_in.AUTO if XNNPACK in options.delegates else built_in.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     return module.Interpreter(
-        model_path=str(path),
+        model_path=str(source.path),
         num_threads=options.threads,
         experimental_delegates=external or None,
         experimental_op_resolver_type=resolver,

@@ -7,19 +7,17 @@ On quantised models it is slower than LiteRT by a factor of twenty.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from gateway.errors import LoadFailed
-from gateway.inference.engines.engine import Engine, EngineOptions
+from gateway.inference.engines.engine import Engine, EngineOptions, ModelSource
 from gateway.inference.engines.tflite_interpreter import TfliteInterpreter
 
 NAME = "tflite-runtime"
 DISTRIBUTION = "tflite-runtime"
 
 
-def open_model(path: Path, options: EngineOptions) -> Engine:
+def open_model(source: ModelSource, options: EngineOptions) -> Engine:
     """Load a .tflite file.
 
     Raises:
@@ -32,7 +30,7 @@ def open_model(path: Path, options: EngineOptions) -> Engine:
         from tflite_runtime import interpreter
     except (ImportError, OSError, AttributeError, SystemError) as error:
         raise LoadFailed(f"{DISTRIBUTION} cannot be imported: {error}") from error
-    return TfliteInterpreter(interpreter, (NAME, str(tflite_runtime.__version__)), path, options)
+    return TfliteInterpreter(interpreter, (NAME, str(tflite_runtime.__version__)), source, options)
 
 
 def refuse_numpy(version: str) -> None:
