@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("gateway.cli.watch", "show results as they are published"),
     "infer": ("gateway.cli.infer", "run one file through a model, offline"),
     "models": ("gateway.cli.models", "list model folders and what is in them"),
+    "fsck": ("gateway.cli.fsck", "check every byte of the model store, and mend it"),
     "version": ("gateway.cli.version", "print the version"),
 }
 

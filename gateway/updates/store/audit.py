@@ -181,28 +181,42 @@ def decode(line: bytes) -> dict[str, Any] | None:
     return said
 
 
-def breaks(layout: Layout) -> Iterator[str]:
-    """Yield what is wrong with the chain, in words, from the oldest line to the newest.
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A place where the chain does not hold.
 
-    Raises:
-        StoreFailed: A file of the log cannot be read.
+    Attributes:
+        path: Which file.
+        problem: What is wrong with it.
+        torn: True for the very last line, half written: what a power cut leaves, never acknowledged.
     """
+
+    path: Path
+    problem: str
+    torn: bool
+
+
+def breaks(layout: Layout) -> Iterator[Break]:
+    """Yield what is wrong with the chain, from the oldest line to the newest."""
     before: Head | None = None
     for path in reversed(list(files(layout))):
         try:
-            with told(f"audit log {path.name}"):
-                data = read_small(layout.root, path, 2 * MOST_FILE_BYTES)
-        except StoreFailed:
-            if path.is_symlink() or path.exists():
-                raise
+            data = read_small(layout.root, path, 2 * MOST_FILE_BYTES)
+        except FileNotFoundError:
             continue
-        for number, line in enumerate(data.splitlines(keepends=True), 1):
+        except (OSError, StoreFailed) as error:
+            yield Break(path, str(error), torn=False)
+            continue
+        lines = data.splitlines(keepends=True)
+        for number, line in enumerate(lines, 1):
             said = decode(line)
             if said is None or not line.endswith(b"\n"):
-                yield f"{path.name}: line {number} cannot be read"
+                torn = path == layout.audit and number == len(lines)
+                yield Break(path, f"line {number} cannot be read", torn)
                 continue
             if before is not None and (said["prev"], said["seq"]) != (before.sha256, before.seq + 1):
-                yield f"{path.name}: line {number} (number {said['seq']}) does not follow number {before.seq}"
+                problem = f"line {number} (number {said['seq']}) does not follow number {before.seq}"
+                yield Break(path, problem, torn=False)
             before = Head(said["seq"], hashlib.sha256(line[:-1]).hexdigest())
 
 

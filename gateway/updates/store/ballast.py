@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -24,12 +25,8 @@ class Ballast:
 
     def make(self) -> bool:
         """See to it that the room is held; return False if there is none to hold."""
-        try:
-            facts = self._path.lstat()
-            if facts.st_size == BALLAST_BYTES and facts.st_blocks * 512 >= BALLAST_BYTES:
-                return True
-        except OSError:
-            pass
+        if self.is_whole():
+            return True
         try:
             discard(self._path)
             # Random bytes: a file system that compresses must not find them to be nothing.
@@ -37,6 +34,14 @@ class Ballast:
         except OSError:
             return False
         return True
+
+    def is_whole(self) -> bool:
+        """Say whether the room is held."""
+        try:
+            facts = self._path.lstat()
+        except OSError:
+            return False
+        return stat.S_ISREG(facts.st_mode) and facts.st_size == BALLAST_BYTES <= facts.st_blocks * 512
 
     def spend_on(self, work: Callable[[], _T]) -> _T:
         """Do what must be written; if the disk is full, give up the room and do it once more.
@@ -53,8 +58,8 @@ class Ballast:
 
     def _drop(self) -> bool:
         """Give the room up; return False if none was held."""
-        failpoint("ballast.drop")
         try:
+            failpoint("ballast.drop")
             self._path.unlink()
         except OSError:
             return False

@@ -43,6 +43,29 @@ def take(path: Path) -> int:
     raise StoreFailed(f"{path}: somebody keeps exchanging the lock file")
 
 
+def share(path: Path) -> int | None:
+    """Lock an existing lock file for looking only, so that nobody writes meanwhile.
+
+    Returns:
+        Its descriptor, the caller's to close; None if there is no file, so that nobody can hold it.
+
+    Raises:
+        StoreBusy: A process has the lock (``pid``, if it is known).
+        StoreFailed: The file cannot be opened, or is none.
+    """
+    with told(f"{path}"):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+    try:
+        _lock(fd, path, fcntl.LOCK_SH)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 def adopt(fd: int, path: Path) -> None:
     """Check that an inherited descriptor is the lock of ``path`` and holds it.
 
@@ -57,11 +80,11 @@ def adopt(fd: int, path: Path) -> None:
         os.set_inheritable(fd, False)
 
 
-def _lock(fd: int, path: Path) -> None:
+def _lock(fd: int, path: Path, kind: int = fcntl.LOCK_EX) -> None:
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise StoreFailed(f"{path}: it is no regular file; move it away")
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError as error:
         said = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
         who = f"process {said}" if said.isdecimal() else "another process"

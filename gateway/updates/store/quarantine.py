@@ -17,7 +17,7 @@ from gateway.updates.store.sealed import seal, unseal
 from gateway.updates.store.trouble import told
 
 MOST_ENTRIES: Final = 256
-_MOST_BYTES: Final = 1 << 20
+MOST_BYTES: Final = 1 << 20
 _MOST_REASON: Final = 500
 
 
@@ -70,7 +70,7 @@ class Quarantine:
         path = self._layout.quarantine
         with told("quarantine"):
             try:
-                return decode(read_small(self._layout.root, path, _MOST_BYTES))
+                return decode(read_small(self._layout.root, path, MOST_BYTES))
             except FileNotFoundError:
                 return ()
             except StoreFailed as error:

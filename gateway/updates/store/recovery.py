@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 
 from gateway.errors import StoreFailed
+from gateway.updates.release import ReleaseRef
 from gateway.updates.state import ModelRecord
 from gateway.updates.store.durable import discard
 from gateway.updates.store.layout import TEMPORARY, Layout
@@ -31,22 +33,47 @@ def clear_leftovers(layout: Layout) -> None:
     Raises:
         OSError: The disk does not do it.
     """
+    for path in leftovers(layout):
+        discard(path)
+
+
+def leftovers(layout: Layout) -> list[Path]:
+    """Return what ``clear_leftovers`` removes.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
     models = [path for path in layout.releases.iterdir() if path.is_dir() and not path.is_symlink()]
-    for folder in (layout.root, layout.state, layout.blobs, layout.partial, layout.current, *models):
-        for path in folder.iterdir():
-            if path.name.startswith(TEMPORARY):
-                discard(path)
+    folders = (*(folder for folder in layout.folders() if folder != layout.trust), *models)
+    return sorted(path for folder in folders for path in folder.iterdir() if path.name.startswith(TEMPORARY))
 
 
 def relink(layout: Layout, records: Mapping[str, ModelRecord]) -> None:
     """Make the links for people anew. Nothing reads them, so what fails is left."""
     with contextlib.suppress(OSError):
-        for path in layout.current.iterdir():
-            record = records.get(path.name)
-            if record is None or record.active is None:
-                discard(path)
+        for path in wrong_links(layout, records):
+            discard(path)
     for record in records.values():
         relink_one(layout, record)
+
+
+def wrong_links(layout: Layout, records: Mapping[str, ModelRecord]) -> list[Path]:
+    """Return the links for people that are missing or do not show the active release.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    wanted = {
+        layout.link(model): _target(model, record.active)
+        for model, record in records.items()
+        if record.active is not None
+    }
+    found = {path: str(path.readlink()) if path.is_symlink() else "" for path in layout.current.iterdir()}
+    return sorted(path for path in {**wanted, **found} if wanted.get(path) != found.get(path))
+
+
+def _target(model: str, ref: ReleaseRef) -> str:
+    return f"../releases/{model}/{ref.number}"
 
 
 def relink_one(layout: Layout, record: ModelRecord) -> None:
@@ -56,7 +83,7 @@ def relink_one(layout: Layout, record: ModelRecord) -> None:
         if record.active is None:
             discard(link)
             return
-        target = f"../releases/{record.model}/{record.active.number}"
+        target = _target(record.model, record.active)
         if link.is_symlink() and str(link.readlink()) == target:
             return
         new = link.with_name(TEMPORARY + link.name)

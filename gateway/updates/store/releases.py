@@ -94,6 +94,11 @@ def verify(layout: Layout, model: str, ref: ReleaseRef) -> Release:
             file=MANIFEST_FILE,
         )
     release = read_manifest(manifest)
+    if (release.model, release.number) != (model, ref.number):
+        raise StoreFailed(
+            f"release {ref.number} of {model}: its manifest is of {release.model} {release.number}",
+            file=MANIFEST_FILE,
+        )
     check_files(layout, release, ref.digest)
     return release
 
@@ -107,7 +112,9 @@ def check_files(layout: Layout, release: Release, digest: str) -> None:
     folder = layout.release(release.model, release.number)
     what = f"release {release.number} of {release.model}"
     wanted = {MANIFEST_FILE, *(file.path for file in release.files)}
-    if extra := sorted(set(_listed(folder, what)) - wanted):
+    with told(what):
+        extra = sorted(set(listed(folder)) - wanted)
+    if extra:
         raise StoreFailed(f"{what}: {extra[0][:80]!a} does not belong to it", file=extra[0])
     if manifest_digest(read_signed(layout, release.model, release.number)) != digest:
         raise StoreFailed(f"{what}: its manifest is another", file=MANIFEST_FILE)
@@ -130,16 +137,18 @@ def _fault(layout: Layout, path: Path, blob: Blob) -> str:
         return error.strerror or str(error)
 
 
-def _listed(folder: Path, what: str) -> list[str]:
-    """Return the names of all that lies in a release's folder, folders only if empty."""
+def listed(folder: Path) -> list[str]:
+    """Return the names of all that lies in a release's folder; of a folder itself only if it is empty.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     found: list[str] = []
-    with told(what):
-        for entry in os.scandir(folder):
-            if entry.is_dir(follow_symlinks=False):
-                inner = [f"{entry.name}/{each.name}" for each in os.scandir(entry.path)]
-                found += inner or [entry.name]
-            else:
-                found.append(entry.name)
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and not entry.is_symlink():
+            found += [f"{entry.name}/{each.name}" for each in sorted(entry.iterdir())] or [entry.name]
+        else:
+            found.append(entry.name)
     return found
 
 

@@ -16,8 +16,10 @@ from gateway.updates.state import ModelRecord
 from gateway.updates.store import recovery, releases
 from gateway.updates.store.audit import AuditLog, Head
 from gateway.updates.store.ballast import Ballast
+from gateway.updates.store.check import check
 from gateway.updates.store.collect import Collected, collect, disk_bytes
 from gateway.updates.store.durable import make_folder, sync_folder
+from gateway.updates.store.finding import Finding
 from gateway.updates.store.layout import Layout
 from gateway.updates.store.locking import adopt, take
 from gateway.updates.store.partial import PartialBlob
@@ -354,6 +356,18 @@ class Store:
         with told(f"model store {self.root}"):
             disk = os.statvfs(self.root)
             return Usage(disk_bytes(self.layout), self.quota_bytes, disk.f_bavail * disk.f_frsize)
+
+    def check(self, *, mend: bool = False) -> list[Finding]:
+        """Read every byte of the store and return what is not as it should be.
+
+        Args:
+            mend: Whether to do what each finding's remedy says; not while a child is at work.
+
+        Raises:
+            StoreFailed: A folder cannot be read.
+        """
+        with self._guard:
+            return check(self.layout, mend=mend, settled=mend, tell=self._tell)
 
     def _record_set_aside(self, model: str, name: str, reason: str) -> None:
         self._tell("record_set_aside", model=model, file=name, reason=reason)
