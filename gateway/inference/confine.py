@@ -21,6 +21,8 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every 
 _ASK_VERSION = 1
 _RULE_PATH_BENEATH = 1
 
+_CPU, _XNNPACK = "CPUExecutionProvider", "xnnpack"
+
 _EXECUTE, _WRITE_FILE = 1 << 0, 1 << 1
 _CHANGES = sum(1 << bit for bit in range(4, 13))  # remove and make entries of every kind
 _REFER, _TRUNCATE = 1 << 13, 1 << 14
@@ -63,6 +65,11 @@ def confine(*, writable: Iterable[Path] = (), devices: bool = False, sealed: boo
     finally:
         os.close(ruleset)
     return f"landlock {version}"
+
+
+def needs_devices(providers: Iterable[str], delegates: Iterable[str]) -> bool:
+    """Say whether anything but the processor was asked for: drivers write to their devices."""
+    return not (set(providers) <= {_CPU} and set(delegates) <= {_XNNPACK})
 
 
 def _changes(version: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,34 @@ def declaration_of(sample: GoldenSample) -> Declaration:
         return Declaration().overridden(changes)
     except TypeError as error:
         raise WarmupFailed(f"{sample.file}: declaration: {error}") from error
+
+
+def golden_rows(model: LoadedModel, pipeline: str) -> list[tuple[str, dict[str, Array]]]:
+    """Return the rows that the golden samples make, each with its sample's file.
+
+    Raises:
+        GatewayError: A sample cannot be prepared.
+    """
+    rows: list[tuple[str, dict[str, Array]]] = []
+    for sample in model.folder.card.golden:
+        payload = memoryview(inside(model.folder.folder, sample.file, "golden.file").read_bytes())
+        prepared = model.pipeline(pipeline).prepare(payload, declaration_of(sample), StreamState())
+        rows += [(sample.file, row) for row in prepared.rows]
+    return rows
+
+
+def check_finite(model: LoadedModel, rows: Sequence[tuple[str, dict[str, Array]]]) -> None:
+    """Run rows of golden samples and look at the raw outputs.
+
+    Raises:
+        WarmupFailed: One holds NaN or infinity: nothing that is made of it can be trusted.
+        EngineFailed: The runtime failed.
+    """
+    for file, row in rows:
+        for name, output in model.run_rows([row])[0].items():
+            if output.dtype.kind == "f" and not np.isfinite(output).all():
+                message = f"model {model.version.name}: {file}: output {name} holds NaN or infinity"
+                raise WarmupFailed(message, model=model.version.name)
 
 
 def _try(model: LoadedModel, pipeline: str, sample: GoldenSample) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import mmap
 import os
 import resource
 import stat
+import weakref
 from pathlib import Path
 
 from gateway.errors import LoadFailed
@@ -27,7 +28,7 @@ _KEPT = mmap.MAP_SHARED | mmap.MAP_POPULATE
 
 
 class MappedFile:
-    """One open, mapped and hashed file. Whoever opened it closes it.
+    """One open, mapped and hashed file. Closed by whoever opened it, or with the last reference.
 
     Attributes:
         path: Where it was found.
@@ -50,6 +51,7 @@ class MappedFile:
         self.pinned = not self.note
         with memoryview(self._map) as view:
             self.sha256 = hashlib.sha256(view).hexdigest()
+        self._closed = weakref.finalize(self, os.close, fd)
 
     @classmethod
     def open(cls, path: Path) -> MappedFile:
@@ -86,22 +88,16 @@ class MappedFile:
         """Return the first ``count`` bytes; fewer if there are no more."""
         return self._map[:count]
 
-    def holds(self, word: bytes) -> bool:
-        """Say whether these bytes stand anywhere in the file."""
-        return self._map.find(word) >= 0
-
     def release(self, why: str) -> None:
         """Let the pages go, and keep the digest: for a runtime that has copied the file. Idempotent."""
-        if self._fd >= 0:
+        if self._closed.alive:
             self.close()
             self.pinned, self.note = False, why
 
     def close(self) -> None:
         """Unmap and close. Idempotent; a runtime's own mapping lives on."""
         self._map.close()
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._closed()
 
 
 def _map(fd: int, size_bytes: int) -> tuple[mmap.mmap, str]:

@@ -25,11 +25,12 @@ from gateway.errors import (
     LoadFailed,
     OutOfMemory,
     PipelineMisfit,
+    ValidationFailed,
     WarmupFailed,
     from_wire,
 )
 from gateway.inference.loaded import LoadSpec
-from gateway.inference.proven import Proof
+from gateway.inference.proven import Proof, ProofBudgets, beyond
 from gateway.operations.child_signal import signal_child
 
 DEFAULT_MEMORY_BYTES = 2 << 30
@@ -44,19 +45,31 @@ _KEPT_PREFIXES = ("PYTHON", "OPENBLAS_", "OMP_", "CUDA_", "NVIDIA_", "MALLOC_", 
 
 _STAGE_ERRORS: Mapping[str, type[EngineFailed]] = {
     "start": LoadFailed,
+    "structure": LoadFailed,
     "load": LoadFailed,
     "warm_up": WarmupFailed,
     "dry_run": WarmupFailed,
     "golden": WarmupFailed,
+    "derive": LoadFailed,
 }
 
 
-async def prove(spec: LoadSpec, *, timeout_s: float, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> Proof:
-    """Load, check, warm up and dry-run a model in a process of its own.
+async def prove(
+    spec: LoadSpec,
+    *,
+    timeout_s: float,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    budgets: ProofBudgets | None = None,
+) -> Proof:
+    """Load, check, warm up, dry-run and measure a model in a process of its own.
+
+    The stages are start, structure, load, warm_up, dry_run, golden, derive and
+    budget; every error carries the one in which it happened (``stage``).
 
     Args:
         timeout_s: Longest time for everything together.
         memory_bytes: Most writable private memory that the process may map.
+        budgets: What the model may cost; None for anything.
 
     Raises:
         LoadFailed: The card or file cannot be read or loaded, or the process died of it.
@@ -64,17 +77,30 @@ async def prove(spec: LoadSpec, *, timeout_s: float, memory_bytes: int = DEFAULT
         WarmupFailed: The first runs or a golden sample failed, or the process died of them.
         PipelineMisfit: A pipeline cannot work on this model.
         OutOfMemory: ``memory_bytes`` was not enough.
+        ValidationFailed: It works, and costs more than ``budgets``.
 
-    Cancel-safe: the process is killed and waited for.
+    Cancel-safe: the process is killed and waited for, with all that it started.
     """
-    request = json.dumps(
-        {
-            "spec": spec.to_json(),
-            "timeout_s": timeout_s,
-            "memory_bytes": memory_bytes,
-            "parent": os.getpid(),
-        }
-    ).encode()
+    request = {
+        "spec": spec.to_json(),
+        "timeout_s": timeout_s,
+        "memory_bytes": memory_bytes,
+        "parent": os.getpid(),
+    }
+    if not spec.options.derived:
+        proof = await _try_out(spec, request)
+    else:
+        from gateway.inference.deriving import derived_by
+
+        proof = await derived_by(lambda place: _try_out(spec, {**request, "derive": place}), spec)
+    if budgets and (wrong := beyond(proof, budgets)):
+        message = f"model {spec.name}: budget: {'; '.join(wrong)}"
+        raise ValidationFailed(message, model=spec.name, stage="budget")
+    return proof
+
+
+async def _try_out(spec: LoadSpec, request: Mapping[str, Any]) -> Proof:
+    timeout_s: float = request["timeout_s"]
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -84,19 +110,22 @@ async def prove(spec: LoadSpec, *, timeout_s: float, memory_bytes: int = DEFAULT
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=_environment(),
+            start_new_session=True,
         )
     except OSError as error:
         message = f"model {spec.name}: the process that tries it cannot be started: {error}"
         raise OutOfMemory(message, model=spec.name, stage="start") from error
     words = bytearray()
     lines = bytearray()
-    talk = asyncio.ensure_future(_converse(process, request, (lines, words)))
+    talk = asyncio.ensure_future(_converse(process, json.dumps(request).encode(), (lines, words)))
     try:
         # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the result.
         await asyncio.wait({talk}, timeout=timeout_s)
         late = not talk.done()
     finally:
         signal_child(process, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it started, where nothing kept it from that
         await asyncio.wait({talk}, timeout=_KILL_WAIT_S)
         talk.cancel()
         await asyncio.gather(talk, return_exceptions=True)

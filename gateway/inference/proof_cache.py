@@ -28,6 +28,7 @@ from gateway.inference.loaded import LoadSpec
 from gateway.inference.machine import machine
 from gateway.inference.proof import DEFAULT_MEMORY_BYTES, prove
 from gateway.inference.proven import Proof
+from gateway.inference.structure import external_names
 from gateway.model import CARD_FILE, ModelFolder
 from gateway.operations.build import VERSION
 
@@ -165,12 +166,22 @@ async def prove_once(
     Cancel-safe: as ``prove``.
     """
     key = await asyncio.to_thread(cache.key, spec)
-    if proof := await asyncio.to_thread(cache.find, key):
+    proof = await asyncio.to_thread(cache.find, key)
+    if proof is not None and await asyncio.to_thread(_is_complete, spec, proof):
         return proof, False
     proof = await prove(spec, timeout_s=timeout_s, memory_bytes=memory_bytes)
     if await asyncio.to_thread(cache.key, spec) == key:  # else the files changed meanwhile
         await asyncio.to_thread(cache.keep, key, proof)
     return proof, True
+
+
+def _is_complete(spec: LoadSpec, proof: Proof) -> bool:
+    """Say whether what lanes are to load faster from is there too; proving again makes it again."""
+    if not spec.options.derived:
+        return True
+    from gateway.inference.deriving import is_derived
+
+    return is_derived(spec, proof)
 
 
 def _files(model: ModelFolder) -> dict[str, Path]:
@@ -179,6 +190,9 @@ def _files(model: ModelFolder) -> dict[str, Path]:
     names = [card.file, card.labels, *(sample.file for sample in card.golden)]
     names += [str(sample.expect["outputs"]) for sample in card.golden if "outputs" in sample.expect]
     files = {name: inside(model.folder, name, "file") for name in names if name}
+    if card.format == "onnx":
+        path = inside(model.folder, card.file, "file")
+        files |= {name: inside(path.parent, name, "file") for name in external_names(path)}
     return {CARD_FILE: model.folder / CARD_FILE, **files}
 
 

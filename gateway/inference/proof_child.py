@@ -2,23 +2,19 @@
 
 Reads one JSON request on standard input; writes a line for each stage it enters
 and one verdict, a proof or an error, on standard output. Runtimes that print go
-to standard error. It confines itself before it touches the model: memory and
-processor time are limited, no core is dumped, and it dies with its parent.
+to standard error. It confines itself before it touches the model (see
+``proof_limits``), and measures what a lane would cost.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import json
 import math
 import os
-import resource
-import signal
 import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,24 +22,27 @@ from typing import Any, TextIO
 from gateway.errors import GatewayError, LoadFailed, OutOfMemory
 from gateway.inference.dry_run import dry_run
 from gateway.inference.loaded import LoadedModel, LoadSpec, PipelineSpec
+from gateway.inference.proof_limits import confine_child
 from gateway.inference.proven import Proof
+from gateway.tensor import Array
 
-_PR_SET_PDEATHSIG = 1
-_TIMED_RUNS = 5
-_CPU_SPARE_S = 10
-_POLITENESS = 5  # lanes that serve go first
+_LEAST_RUNS, _MOST_RUNS = 5, 100
+_MOST_TIMED_S = 0.5
+_MOST_CHECKED_ROWS = 256
 
 # The card's own steps, compiled for the golden samples; no configuration can take this name.
 GOLDEN = "(card)"
+
+Enter = Callable[[str], None]
 
 
 def main() -> int:
     """Try the model that standard input names; return the exit code."""
     verdicts = _private_stdout()
     request = json.loads(sys.stdin.buffer.read())
-    _confine(request)
     spec = LoadSpec.from_json(request["spec"])
-    stage = "load"
+    confined = confine_child(request, spec.options)
+    stage = "structure"
 
     def enter(name: str) -> None:
         nonlocal stage
@@ -51,7 +50,7 @@ def main() -> int:
         _say(verdicts, {"stage": name})
 
     try:
-        proof = _prove(spec, enter)
+        proof = _prove(spec, enter, request.get("derive"), confined)
     except (MemoryError, GatewayError) as error:
         _say(verdicts, {"error": _described(error, stage)})
         return 1
@@ -62,20 +61,25 @@ def main() -> int:
     return 0
 
 
-def _prove(spec: LoadSpec, enter: Any) -> Proof:
-    enter("load")
-    before_bytes = _anonymous_bytes()
-    model = LoadedModel.load(spec)
+def _prove(spec: LoadSpec, enter: Enter, derive: str | None, confined: str) -> Proof:
+    before_bytes = _status_bytes("RssAnon")
+    started_s = time.perf_counter()
+    model = LoadedModel.load(spec, enter)
     enter("warm_up")
     model.warm_up()
-    latency_ms = _latency_ms(model)
-    after_bytes = _anonymous_bytes()
+    load_s = time.perf_counter() - started_s
+    held_bytes = [_status_bytes("RssAnon")]
     enter("dry_run")
     for each in spec.pipelines:
         dry_run(model, each.name)
     stateful = tuple(sorted(model.stateful))
     enter("golden")
-    golden = _run_golden(model, spec)
+    golden, rows = _run_golden(model, spec)
+    took_ms = _times_ms(model, rows)
+    held_bytes.append(_status_bytes("RssAnon"))
+    if derive:
+        enter("derive")
+        _derive(model, spec, Path(derive), rows)
     return Proof(
         model.version,
         model.engine.facts,
@@ -83,53 +87,56 @@ def _prove(spec: LoadSpec, enter: Any) -> Proof:
         model.engine.outputs,
         model.max_rows,
         stateful,
-        latency_ms,
-        max(after_bytes - before_bytes, 0),
+        statistics.median(took_ms),
+        max(0, max(held_bytes) - before_bytes),
         golden,
+        load_s,
+        sorted(took_ms)[math.ceil(len(took_ms) * 0.99) - 1],
+        _status_bytes("VmHWM"),
+        model.source.sha256,
+        tuple((file.path.name, file.sha256) for file in model.weights),
+        confined,
     )
 
 
-def _run_golden(model: LoadedModel, spec: LoadSpec) -> tuple[str, ...]:
+def _run_golden(model: LoadedModel, spec: LoadSpec) -> tuple[tuple[str, ...], list[dict[str, Array]]]:
+    """Run the golden samples; return the files that held, and some of their rows."""
     if not model.folder.card.golden:
-        return ()
-    from gateway.inference.golden_run import run_golden
+        return (), []
+    from gateway.inference.golden_run import check_finite, golden_rows, run_golden
 
     model.set_pipelines((*spec.pipelines, PipelineSpec(GOLDEN)))
-    return run_golden(model, GOLDEN)
+    held = run_golden(model, GOLDEN)
+    rows = golden_rows(model, GOLDEN)[:_MOST_CHECKED_ROWS]
+    check_finite(model, rows)
+    return held, [row for _, row in rows]
 
 
-def _latency_ms(model: LoadedModel) -> float:
-    took_s = []
-    for _ in range(_TIMED_RUNS):
+def _times_ms(model: LoadedModel, rows: list[dict[str, Array]]) -> list[float]:
+    """Time runs of one row each: real ones in turn, or zeros."""
+    took_s: list[float] = []
+    while len(took_s) < _MOST_RUNS and (len(took_s) < _LEAST_RUNS or sum(took_s) < _MOST_TIMED_S):
         started_s = time.perf_counter()
-        model.run_zeros()
+        if rows:
+            model.run_rows([rows[len(took_s) % len(rows)]])
+        else:
+            model.run_zeros()
         took_s.append(time.perf_counter() - started_s)
-    return statistics.median(took_s) * 1e3
+    return [each * 1e3 for each in took_s]
+
+
+def _derive(model: LoadedModel, spec: LoadSpec, target: Path, rows: list[dict[str, Array]]) -> None:
+    """Have the runtime write what it made of the model, and keep it only if it answers the same."""
+    from gateway.inference.deriving import write_derived
+
+    if not write_derived(model, spec, target, rows):
+        target.unlink(missing_ok=True)
 
 
 def _described(error: GatewayError | MemoryError, stage: str) -> Mapping[str, Any]:
     if not isinstance(error, GatewayError):
         return {"label": OutOfMemory.label, "message": "not enough memory", "stage": stage}
     return {"label": error.label, "message": error.message[:4000], "stage": stage}
-
-
-def _confine(request: Mapping[str, Any]) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != request["parent"]:  # it ended before we asked
-        os._exit(1)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    threads = os.cpu_count() or 1
-    _limit(resource.RLIMIT_CPU, math.ceil(request["timeout_s"]) * threads + _CPU_SPARE_S)
-    # Not RLIMIT_AS: runtimes reserve far more address space than they ever touch.
-    _limit(resource.RLIMIT_DATA, int(request["memory_bytes"]))
-    with contextlib.suppress(OSError):
-        os.nice(_POLITENESS)
-
-
-def _limit(kind: int, value: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(kind, (value, value))
 
 
 def _private_stdout() -> TextIO:
@@ -144,11 +151,11 @@ def _say(verdicts: TextIO, words: Mapping[str, Any]) -> None:
     verdicts.flush()
 
 
-def _anonymous_bytes() -> int:
-    """Return the private memory that no file backs: what a further lane costs."""
+def _status_bytes(name: str) -> int:
+    """Return a size that the kernel keeps of this process: ``RssAnon`` is what no file backs."""
     with Path("/proc/self/status").open(encoding="ascii", errors="replace") as file:
         for line in file:
-            if line.startswith("RssAnon:"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
     return 0
 

@@ -8,6 +8,7 @@ without following links and hashed; the runtime follows only after that.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import stat
 from pathlib import Path
@@ -41,6 +42,23 @@ def check_structure(source: MappedFile, model_format: str, folder: Path) -> tupl
     return ()
 
 
+def external_names(path: Path) -> tuple[str, ...]:
+    """Return the names of the files beside an .onnx file that hold its weights.
+
+    Raises:
+        LoadFailed: It cannot be read, is no ONNX model, or names a file that it must not.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+            if data.find(_LOCATION) < 0:  # then there is none, and the walk over every field is saved
+                return ()
+    except (OSError, ValueError) as error:
+        raise LoadFailed(f"{path}: cannot be read: {error}") from error
+    from gateway.inference.engines.onnx_external import external_files
+
+    return external_files(path)
+
+
 def _check_tflite(source: MappedFile) -> None:
     start = source.start(_LEAST_TFLITE_BYTES)
     if start[4:] != _TFLITE_MARK:
@@ -50,11 +68,10 @@ def _check_tflite(source: MappedFile) -> None:
 
 
 def _external(source: MappedFile, folder: Path) -> tuple[MappedFile, ...]:
-    from gateway.inference.engines.onnx_external import external_files
-
-    if not source.holds(_LOCATION):  # then there is none, and the walk over every field is saved
-        return ()
-    names = external_files(source.engine_path)
+    try:
+        names = external_names(source.engine_path)
+    except LoadFailed as error:
+        raise LoadFailed(error.message.replace(str(source.engine_path), source.path.name)) from error
     beside = source.path.parent
     with contextlib.ExitStack() as opened:
         files: list[MappedFile] = []

@@ -1,4 +1,4 @@
-"""A filter on system calls for the process that tries models: no processes, programs, sockets or stray signals.
+"""A filter on system calls for the process that tries models: no forks, programs, sockets, stray signals.
 
 Landlock cannot forbid a fork, and limits on processes do not bind root. A model
 that forks would outlive its process; with this filter it cannot. The filter holds

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError
-from gateway.inference.confine import confine
+from gateway.inference.confine import confine, needs_devices
 from gateway.inference.pages import ReadOnlyPage
 from gateway.inference.wire import HEADER, Head, encode
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 _OOM_SCORE = "500"  # under memory pressure the kernel takes a worker, not the front end
 _POLITENESS = 10
-_CPU, _XNNPACK = "CPUExecutionProvider", "xnnpack"
 
 
 def main(argv: list[str]) -> int:
@@ -44,7 +43,8 @@ def main(argv: list[str]) -> int:
     head, _ = _read(channel) or ({}, b"")
     if not head:
         return 0
-    confined = confine(devices=_needs_devices(head["spec"]))
+    options = json.loads(head["spec"])["options"]
+    confined = confine(devices=needs_devices(options["providers"], options["delegates"]))
     try:
         model = _load_politely(head["spec"])
     except GatewayError as error:
@@ -55,12 +55,6 @@ def main(argv: list[str]) -> int:
 
     serve(channel, pages, (model, confined), _read)
     return 0
-
-
-def _needs_devices(spec: str) -> bool:
-    """Say whether anything but the processor was asked for: drivers write to their devices."""
-    options = json.loads(spec)["options"]
-    return not (set(options["providers"]) <= {_CPU} and set(options["delegates"]) <= {_XNNPACK})
 
 
 def _load_politely(spec: str) -> LoadedModel:

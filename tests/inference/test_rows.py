@@ -27,6 +27,7 @@ class Doubling:
     facts = EngineFacts("none", "0", "none", 1)
     inputs = (TensorSpec("x", "float32", (None, 1)),)
     outputs = (TensorSpec("y", "float32", (None, 1)),)
+    maps_file = False
 
     def __init__(self, *, dynamic_batch: bool = True) -> None:
         self.dynamic_batch = dynamic_batch
@@ -53,6 +54,7 @@ class Counting:
     )
     outputs = (TensorSpec("y", "float32", (None, 1)), TensorSpec("next", "float32", (2, None, 3)))
     dynamic_batch = False
+    maps_file = False
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         assert inputs["state"].shape == (2, 1, 3)

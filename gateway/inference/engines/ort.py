@@ -56,7 +56,7 @@ class OrtEngine:
                 str(source.path), session_options, providers=providers, enable_fallback=0
             )
         except self._errors as error:
-            raise _typed(error, LoadFailed, f"{source.name}: {NAME} cannot load it") from error
+            raise _typed(error, LoadFailed, f"{source.name}: {NAME} cannot load it", source) from error
         self._session = session
         self._maps_file = source.external
         ran = [name for name in session.get_providers() if name in options.providers]
@@ -144,7 +144,7 @@ def write_optimised(source: ModelSource, options: EngineOptions, target: Path) -
             enable_fallback=0,
         )
     except _errors(runtime) as error:
-        raise _typed(error, LoadFailed, f"{source.name}: {NAME} cannot write it optimised") from error
+        raise _typed(error, LoadFailed, f"{source.name}: {NAME} cannot write it optimised", source) from error
 
 
 def version() -> str:
@@ -230,7 +230,11 @@ def _errors(runtime: Any) -> tuple[type[Exception], ...]:
     return (*own, RuntimeError, ValueError, TypeError, OSError, MemoryError)
 
 
-def _typed(error: Exception, kind: type[EngineFailed], what: str) -> EngineFailed:
-    text = " ".join(str(error).split())[:600]
+def _typed(
+    error: Exception, kind: type[EngineFailed], what: str, source: ModelSource | None = None
+) -> EngineFailed:
+    text = " ".join(str(error).split())
+    if source is not None:
+        text = text.replace(str(source.path), source.name)
     exhausted = isinstance(error, MemoryError) or any(word in text.lower() for word in _EXHAUSTED)
-    return (OutOfMemory if exhausted else kind)(f"{what}: {text}")
+    return (OutOfMemory if exhausted else kind)(f"{what}: {text[:600]}")

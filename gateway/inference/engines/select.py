@@ -52,9 +52,7 @@ def distribution(runtime: str) -> str:
     return _DISTRIBUTIONS[runtime]
 
 
-def open_engine(
-    source: ModelSource | Path, model_format: str, engine: str, options: EngineOptions
-) -> Engine:
+def open_engine(source: ModelSource | Path, model_format: str, engine: str, options: EngineOptions) -> Engine:
     """Load a model file with the runtime that ``choose`` names.
 
     Raises:

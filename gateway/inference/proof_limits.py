@@ -1,0 +1,70 @@
+"""What the process that tries models takes from itself before it opens one.
+
+Memory, processor time, descriptors and file sizes are limited; no core is dumped; it
+dies with its parent; it changes no file, starts nothing and has no network. Each
+of these holds alone where the kernel lacks another; the proof says which held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+import os
+import resource
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.inference.confine import confine, needs_devices
+from gateway.inference.engines.engine import EngineOptions
+from gateway.inference.syscall_filter import forbid
+
+_PR_SET_PDEATHSIG = 1
+_CLONE_NEWNET = 0x40000000
+_CPU_SPARE_S = 10
+_MOST_DESCRIPTORS = 256
+_POLITENESS = 5  # lanes that serve go first
+
+
+def confine_child(request: Mapping[str, Any], options: EngineOptions) -> str:
+    """Confine this process as ``request`` says; return what holds, in words.
+
+    Args:
+        request: ``parent`` (process id), ``timeout_s``, ``memory_bytes``, and ``derive`` if one file
+            may be written.
+        options: With GPUs, drivers need sockets and devices: then files alone are guarded.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != request["parent"]:  # it ended before we asked
+        os._exit(1)
+    _limit_resources(request)
+    devices = needs_devices(options.providers, options.delegates)
+    place = request.get("derive")
+    writable = [Path(place).parent] if place else []
+    words = []
+    if not devices and libc.unshare(_CLONE_NEWNET) == 0:  # root alone may
+        words.append("no network")
+    words.append(confine(writable=writable, devices=devices, sealed=not devices))
+    words.append("syscalls: not filtered (devices)" if devices else forbid())
+    return ", ".join(words)
+
+
+def _limit_resources(request: Mapping[str, Any]) -> None:
+    _limit(resource.RLIMIT_CORE, 0)
+    threads = os.cpu_count() or 1
+    _limit(resource.RLIMIT_CPU, math.ceil(request["timeout_s"]) * threads + _CPU_SPARE_S)
+    # Not RLIMIT_AS: runtimes reserve far more address space than they ever touch.
+    _limit(resource.RLIMIT_DATA, int(request["memory_bytes"]))
+    _limit(resource.RLIMIT_NOFILE, _MOST_DESCRIPTORS)
+    _limit(resource.RLIMIT_FSIZE, int(request["memory_bytes"]) if request.get("derive") else 0)
+    with contextlib.suppress(OSError):
+        os.nice(_POLITENESS)
+
+
+def _limit(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (value, value))
