@@ -36,6 +36,7 @@ MODELS: Final = "models"
 ASSIGN: Final = "assign"
 ISSUED: Final = "issued"
 SOON_S: Final = 30 * 86_400
+_CLOCK_EVERY_S: Final = 3600
 MOST_TRUST_BYTES: Final = 16 << 20
 _DELEGATED: Final = {MODELS: "models/-/0.json", ASSIGN: "assign/-.json"}
 _TOP: Final = ("timestamp", "snapshot", "targets")
@@ -93,7 +94,7 @@ class TrustClient:
         self._fetcher = BoundedFetcher(source, deadline_s, most_bytes)
         self._clock = Clock.OK
         self._updater: Updater | None = None
-        self._folder: Path | None = None
+        self._signers: Mapping[str, tuple[str, ...]] = {}
 
     def refresh(self) -> TrustReport:
         """Fetch what is signed now, verify it, and accept it durably.
@@ -112,12 +113,17 @@ class TrustClient:
             try:
                 updater = self._verified(staged, floor, clock)
                 report, accepted, past = self._judged(updater, floor)
-                self._generations.accept(staged, accepted, past)
+                signers = {role: _signers(updater, staged, role) for role in (*_TOP, *_DELEGATED)}
+                if accepted != floor or self._generations.current() is None:
+                    self._generations.accept(staged, accepted, past)
+                elif past.used_unix_s - clock.used_unix_s > _CLOCK_EVERY_S:
+                    # Nothing new is signed. The copy is still read; the next refresh removes it.
+                    self._generations.write_clock(past)
             except BaseException:
                 if self._generations.current() != staged:
                     self._generations.drop(staged)
                 raise
-        self._updater, self._folder = updater, staged
+        self._updater, self._signers = updater, signers
         return report
 
     def assignment(self, group: str) -> bytes | None:
@@ -171,17 +177,10 @@ class TrustClient:
             role: ``timestamp``, ``snapshot``, ``targets``, ``models`` or ``assign``.
 
         Raises:
-            StoreFailed: The metadata cannot be read back.
+            GatewayBug: There was no refresh.
         """
-        updater, folder = self._refreshed()
-        trusted = updater._trusted_set  # noqa: SLF001 - pinned by a test
-        delegator: Root | Targets = trusted.root if role in _TOP else trusted.targets
-        with told(_WHAT), self._explained():
-            held: Metadata[Targets] = Metadata.from_bytes(
-                (folder / f"{checked_word(role, 'role')}.json").read_bytes()
-            )
-            result = delegator.get_verification_result(role, held.signed_bytes, held.signatures)
-        return tuple(sorted(result.signed))
+        self._refreshed()
+        return self._signers[role]
 
     def _verified(self, staged: Path, floor: Floor, clock: ClockFloor) -> Updater:
         """Return python-tuf's client after its refresh; what it knows is signed, and has not expired."""
@@ -256,7 +255,7 @@ class TrustClient:
 
     def _target(self, name: str, most_bytes: int) -> bytes | None:
         """Return a small signed file of the repository; its size is looked at before it is fetched."""
-        updater, _ = self._refreshed()
+        updater = self._refreshed()
         with self._explained():
             found: TargetFile | None = updater.get_targetinfo(name)
             if found is None:
@@ -269,10 +268,10 @@ class TrustClient:
             found.verify_length_and_hashes(data)
         return data
 
-    def _refreshed(self) -> tuple[Updater, Path]:
-        if self._updater is None or self._folder is None:
+    def _refreshed(self) -> Updater:
+        if self._updater is None:
             raise GatewayBug("trust: asked before the refresh")
-        return self._updater, self._folder
+        return self._updater
 
     def _explained(self) -> contextlib.AbstractContextManager[None]:
         return explained(self._source.name, lambda: self._fetcher.last, lambda: self._clock.value)
@@ -288,6 +287,15 @@ def _config() -> UpdaterConfig:
         targets_max_length=2 << 20,
         prefix_targets_with_hash=True,
     )
+
+
+def _signers(updater: Updater, folder: Path, role: str) -> tuple[str, ...]:
+    """Return the keys whose signatures on the metadata of a role hold; python-tuf does not keep them."""
+    trusted = updater._trusted_set  # noqa: SLF001 - pinned by a test
+    delegator: Root | Targets = trusted.root if role in _TOP else trusted.targets
+    held: Metadata[Targets] = Metadata.from_file(str(folder / f"{role}.json"))
+    result = delegator.get_verification_result(role, held.signed_bytes, held.signatures)
+    return tuple(sorted(result.signed))
 
 
 def _issued(timestamp: Signed, expires_unix_s: int) -> int:
