@@ -51,10 +51,15 @@ def active_bad(record: ModelRecord, event: ActiveBad, _rules: Rules) -> Step:
         return go(record, Way.NOTHING_GOOD, code=event.code, reason=event.reason)
     if record.phase is Phase.BAKING:
         return _roll_back(record, Way.ROLLED_BACK, event, SwitchBack(record.previous, event.ref))
+    actions: tuple[Action, ...] = (SwitchBack(record.previous, event.ref),)
+    if record.candidate == record.previous and record.phase is not Phase.IDLE:
+        # What was on its way back in is what serves now.
+        record = replace(go(record, Way.WITHDRAWN, **NO_CANDIDATE).record, seq=record.seq)
+        actions = (CancelWork(), *actions)
     fallen = go(
         record,
         Way.FELL_BACK,
-        SwitchBack(record.previous, event.ref),
+        *actions,
         active=record.previous,
         previous=None,
         code=event.code,

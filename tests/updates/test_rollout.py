@@ -155,6 +155,8 @@ def test_whatever_happens_in_whatever_order_the_record_stays_whole(happened: lis
         assert written.phase in DURABLE
         assert (record.candidate is None) == (record.phase is Phase.IDLE) or record.phase is Phase.IDLE
         assert record.phase is not Phase.BAKING or record.candidate == record.active
+        assert record.previous is None or record.previous != record.active
+        assert record.phase in (Phase.IDLE, Phase.BAKING) or record.candidate != record.active
         check_service(before, done.actions, record)
         check_blame(before, done.actions, record)
 
