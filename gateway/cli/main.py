@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "infer": ("gateway.cli.infer", "run one file through a model, offline"),
     "models": ("gateway.cli.models", "list model folders and what is in them"),
     "fsck": ("gateway.cli.fsck", "check every byte of the model store, and mend it"),
+    "repo": ("gateway.cli.repo", "keep an author's signed repository of model releases"),
+    "release": ("gateway.cli.release", "pack a model folder into a release folder"),
     "version": ("gateway.cli.version", "print the version"),
 }
 

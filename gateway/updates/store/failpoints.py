@@ -38,6 +38,17 @@ POINTS: Final[frozenset[str]] = frozenset(
     }.items()
     for step in steps
 )
+# Those of the updater's trust, which has its own folder in the store.
+TRUST_POINTS: Final[frozenset[str]] = frozenset(
+    f"{what}.{step}"
+    for what, steps in {
+        "generation": ("make", "create", "write", "fsync", "folder_fsync", "remove"),
+        "trust": _WHOLE,
+        "trust_floor": _WHOLE,
+        "trust_clock": _WHOLE,
+    }.items()
+    for step in steps
+)
 
 
 @dataclass(slots=True)
@@ -56,7 +67,7 @@ def _parse(text: str) -> _Armed | None:
     name, _, hits = place.partition("#")
     kind, _, code = action.partition(":")
     number = getattr(errno, code, 0) if kind == "error" else 0
-    if name not in POINTS or not (kind == "kill" or number) or not (hits or "1").isdecimal():
+    if name not in POINTS | TRUST_POINTS or not (kind == "kill" or number) or not (hits or "1").isdecimal():
         raise GatewayBug(f"{VARIABLE}={text[:80]!a}: NAME[#HITS]:kill or NAME[#HITS]:error:ERRNO is wanted")
     return _Armed(name, int(hits or "1"), number)
 
