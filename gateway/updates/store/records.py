@@ -109,7 +109,9 @@ class Records:
     def _check(record: ModelRecord, held: ModelRecord) -> None:
         if record.phase not in DURABLE:
             raise GatewayBug(f"state of {record.model}: phase {record.phase.value} is never written")
-        if record != held and record.seq != held.seq + 1:
+        # Without a record only the floor is known, and may have risen in a try that seemed to fail.
+        unseen = held.seq == 0 and record.floor < held.floor
+        if record != held and (record.seq != held.seq + 1 or unseen):
             raise LostRace(
                 f"state of {record.model}: somebody wrote number {held.seq} meanwhile: decide anew",
                 model=record.model,
