@@ -27,6 +27,8 @@ from gateway.updates.strict_json import Fields, canonical, read_fields
 MOST_NUMBER: Final = 1 << 53
 MOST_DELTAS: Final = 64
 DELTA_ALGORITHM: Final = "zstd-patch-from"
+# What a release folder holds besides its files.
+RESERVED: Final = frozenset({"manifest.json", "deltas"})
 FORMATS: Final = ("tflite", "onnx")
 MOST_LABEL: Final = 64
 MOST_NOTES: Final = 1024
@@ -190,6 +192,8 @@ def _check_paths(paths: Iterable[str]) -> None:
     files: dict[str, str] = {}
     folders: dict[str, str] = {}
     for path in paths:
+        if path.lower().split("/")[0] in RESERVED:
+            raise ManifestRefused(f"files: {path!a}: the name is reserved")
         folder, _, _ = path.rpartition("/")
         if (twin := files.get(path.lower())) is not None:
             raise ManifestRefused(f"files: {path!a} and {twin!a} are one name on some systems")

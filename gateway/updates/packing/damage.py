@@ -17,17 +17,18 @@ from gateway.updates.packing.weights import Weights
 
 Bytes = NDArray[np.uint8]
 
-FLIPPED_SHARE: Final = 1e-3
+FLIPPED_SHARE: Final = 1e-2
 NOISE_SHARE: Final = 0.3
 PAGE_BYTES: Final = 4096
+ZEROED_SHARE: Final = 0.02
 _FACTORS: Final = (-1.0, 0.5, 2.0)
 
 
 class Damage(enum.Enum):
     """Kinds of damage; the value is what people read."""
 
-    FLIPPED = "one byte in a thousand has a flipped bit"
-    ZEROED = "a page of weights is zero"
+    FLIPPED = "one byte in a hundred has a flipped bit"
+    ZEROED = "a fiftieth of the weights is zero"
     SHUFFLED = "one tensor is in the wrong order"
     SCALED = "one tensor is scaled or negated"
     NOISY = "all weights are off by a third of their spread"
@@ -74,10 +75,7 @@ def _one(weights: Sequence[Weights], random: np.random.Generator) -> Weights:
 
 def _flipped(files: Mapping[str, Bytes], weights: Sequence[Weights], random: np.random.Generator) -> None:
     for each in weights:
-        count = max(1, round(each.size_bytes * FLIPPED_SHARE)) if each.size_bytes >= PAGE_BYTES else 0
-        _flip(files, each, count, random)
-    if all(each.size_bytes < PAGE_BYTES for each in weights):
-        _flip(files, max(weights, key=lambda each: each.size_bytes), 1, random)
+        _flip(files, each, max(1, round(each.size_bytes * FLIPPED_SHARE)), random)
 
 
 def _flip(files: Mapping[str, Bytes], each: Weights, count: int, random: np.random.Generator) -> None:
@@ -87,11 +85,14 @@ def _flip(files: Mapping[str, Bytes], each: Weights, count: int, random: np.rand
 
 def _zeroed(files: Mapping[str, Bytes], weights: Sequence[Weights], random: np.random.Generator) -> None:
     total = sum(each.size_bytes for each in weights)
-    # Larger tensors are hit more often, as by a bad block.
-    each = weights[int(random.choice(len(weights), p=[one.size_bytes / total for one in weights]))]
-    start = each.offset + int(random.integers(max(1, each.size_bytes - PAGE_BYTES)))
-    end = min(start + PAGE_BYTES, each.offset + each.size_bytes)
-    files[each.file][start:end] = 0
+    size = max(PAGE_BYTES, int(total * ZEROED_SHARE))
+    while size > 0:
+        # Larger tensors are hit more often, as by a bad block.
+        each = weights[int(random.choice(len(weights), p=[one.size_bytes / total for one in weights]))]
+        start = each.offset + int(random.integers(each.size_bytes))
+        end = min(start + PAGE_BYTES, each.offset + each.size_bytes)
+        files[each.file][start:end] = 0
+        size -= PAGE_BYTES
 
 
 def _shuffled(files: Mapping[str, Bytes], weights: Sequence[Weights], random: np.random.Generator) -> None:

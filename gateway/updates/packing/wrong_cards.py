@@ -10,6 +10,8 @@ from gateway.configuration.settings import StepSettings
 from gateway.model import ModelFolder
 
 _PICTURES: Final = frozenset({"crop", "resize", "colour"})
+_USUAL: Final = (("scale", 1.0), ("mean", 0.0), ("std", 1.0))
+_SLACK: Final = 0.05
 _SWAPPED: Final = {"rgb": "bgr", "bgr": "rgb"}
 
 Steps = tuple[StepSettings, ...]
@@ -70,9 +72,38 @@ def _pictures(steps: Steps, names: list[str]) -> Iterator[tuple[str, Steps]]:
         )
     plain = tuple(step for step in steps if step.name != "normalise")
     yield "levels not normalised", plain
-    unit = StepSettings("normalise", {"range": [0, 1]})
-    yield "levels from 0 to 1", (*plain, unit)
-    yield "levels from -1 to 1", (*plain, StepSettings("normalise", {"range": [-1, 1]}))
+    held = [_levels(step) for step in steps if step.name == "normalise"]
+    for low in (0.0, -1.0):
+        if len(held) == 1 and not _alike(held[0], (low, 1.0)):
+            yield (
+                f"levels from {low:g} to 1",
+                (*plain, StepSettings("normalise", {"range": [low, 1.0]})),
+            )
+
+
+def _levels(step: StepSettings) -> tuple[float, float] | None:
+    """Return what the levels 0 and 255 become; None if it differs by channel or is said another way."""
+    options = step.options
+    span = options.get("range")
+    if isinstance(span, list | tuple) and len(span) == 2:
+        return float(span[0]), float(span[1])
+    scale, mean, std = (_single(options.get(key), usual) for key, usual in _USUAL)
+    if scale is None or mean is None or not std:
+        return None
+    return -mean / std, (255 * scale - mean) / std
+
+
+def _single(found: object, usual: float) -> float | None:
+    if isinstance(found, list | tuple) and len(found) == 1:
+        (found,) = found
+    if found is None:
+        return usual
+    return float(found) if isinstance(found, int | float) else None
+
+
+def _alike(held: tuple[float, float] | None, other: tuple[float, float]) -> bool:
+    """Tell whether two ranges differ so little that nobody would call one of them a mistake."""
+    return held is not None and all(abs(a - b) < _SLACK for a, b in zip(held, other, strict=True))
 
 
 def _sound(steps: Steps, names: list[str]) -> Iterator[tuple[str, Steps]]:
