@@ -81,8 +81,9 @@ def adopt(fd: int, path: Path) -> None:
 
 
 def _lock(fd: int, path: Path, kind: int = fcntl.LOCK_EX) -> None:
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        raise StoreFailed(f"{path}: it is no regular file; move it away")
+    facts = os.fstat(fd)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
+        raise StoreFailed(f"{path}: it is no file of the store's making; move it away")
     try:
         fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError as error:
