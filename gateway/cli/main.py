@@ -32,6 +32,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fsck": ("gateway.cli.fsck", "check every byte of the model store, and mend it"),
     "repo": ("gateway.cli.repo", "keep an author's signed repository of model releases"),
     "release": ("gateway.cli.release", "pack a model folder into a release folder"),
+    "serve-blobs": ("gateway.cli.serve_blobs", "answer boards that ask for blobs over MQTT"),
+    "push": ("gateway.cli.push", "pack, publish and follow a model release until boards run it"),
+    "rollout": ("gateway.cli.rollout", "raise a phased rollout step by step, or stop it"),
     "version": ("gateway.cli.version", "print the version"),
 }
 

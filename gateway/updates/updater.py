@@ -35,6 +35,9 @@ from gateway.updates.updater_wire import (
     unpacked,
 )
 
+# The options are the child's too, which imports no event loop for them.
+__all__ = ["Offer", "Refreshed", "TrustFacts", "UpdaterOptions", "UpdaterSession"]
+
 Answer = TypeVar("Answer")
 
 _KILL_WAIT_S: Final = 5.0

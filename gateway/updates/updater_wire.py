@@ -50,7 +50,7 @@ class UpdaterOptions:
     quota_bytes: int = 4 << 30
     reserve_bytes: int = 64 << 20
     deltas: str = "auto"
-    delta_memory_bytes: int = 24 << 20
+    delta_memory_bytes: int = 28 << 20
     min_rate_bytes_s: float = 1024.0
     build_unix_s: int = 0
     refresh_s: float = 120.0

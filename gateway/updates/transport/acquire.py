@@ -1,4 +1,4 @@
-"""Brings the blobs of a release into the store: what is there stays, by patch where that saves, else whole."""
+"""Brings the blobs of a release into the store: by patch where that saves bytes, else whole."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PatchRules:
     """
 
     policy: DeltaPolicy = DeltaPolicy.AUTO
-    memory_bytes: int = 24 << 20
+    memory_bytes: int = 28 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,7 @@ def test_runs_hold_every_wanted_chunk_once_in_order(wanted: set[int], longest: i
 @given(st.sets(st.integers(0, 40), min_size=1))
 def test_neighbours_are_never_parted_without_need(wanted: set[int]) -> None:
     made = list(runs(sorted(wanted), 100))
-    assert all(
-        second.first > first.first + first.count for first, second in pairwise(made)
-    )
+    assert all(second.first > first.first + first.count for first, second in pairwise(made))
 
 
 @given(st.integers(1, 5 * CHUNK_BYTES))
