@@ -12,6 +12,7 @@ from typing import Any
 from gateway.cli.client import fetch_status, status_url
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.quiet import quiet_runtimes
+from gateway.cli.release_table import release_lines
 from gateway.cli.settings_file import add_config_argument, client_settings
 from gateway.configuration.settings import Settings
 from gateway.demo.words import printable
@@ -75,14 +76,19 @@ def run(options: argparse.Namespace) -> int:
     if options.tensors is not None:
         return _print_tensors(Path(options.tensors), as_json=options.json)
     settings = client_settings(options.config, needs_secrets=False)
-    serving = _serving(options.url, settings)
+    status = _status(options.url, settings)
+    models = _models(status)
+    serving = {str(each.get("name")): each for each in models}
     listed = [
         look(name, folder, serving.get(name, {})) for name, folder in _places(options.folders, settings)
     ]
     if options.json:
-        print(json.dumps({"models": [asdict(each) for each in listed]}))
+        updates = status.get("updates", {})
+        print(json.dumps({"models": [asdict(each) for each in listed], "updates": updates}))
     else:
         print("\n".join(table(listed)) if listed else "no models")
+        for line in release_lines(models, status.get("updates") or {}):
+            print(line)
     return ExitCode.FAILURE if any(each.error for each in listed) else ExitCode.OK
 
 
@@ -136,17 +142,19 @@ def _places(folders: Sequence[str], settings: Settings) -> Iterator[tuple[str, P
         yield from ((card.parent.name, card.parent) for card in sorted(Path(_HERE).glob(f"*/{CARD_FILE}")))
 
 
-def _serving(url: str | None, settings: Settings) -> dict[str, Mapping[str, Any]]:
-    """Return what a running gateway says of its models, by name; nothing if none runs and none was named."""
+def _status(url: str | None, settings: Settings) -> Mapping[str, Any]:
+    """Return what a running gateway says; nothing if none runs and none was named."""
     try:
-        status = fetch_status(url or status_url(settings.http.listen))
+        return fetch_status(url or status_url(settings.http.listen))
     except GatewayError:
         if url is not None:
             raise
         return {}
+
+
+def _models(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     models = status.get("models")
-    known = [each for each in models if isinstance(each, Mapping)] if isinstance(models, list) else []
-    return {str(each.get("name")): each for each in known}
+    return [each for each in models if isinstance(each, Mapping)] if isinstance(models, list) else []
 
 
 def _print_tensors(file: Path, *, as_json: bool) -> int:

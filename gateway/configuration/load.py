@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from gateway.configuration.place import Positions
 from gateway.configuration.reader import MAX_ISSUES, in_order, read_leniently
 from gateway.configuration.secrets import SecretSource
 from gateway.configuration.settings import Settings
+from gateway.configuration.update_checks import check_updates
 from gateway.errors import ConfigError, ConfigIssue
 
 
@@ -72,7 +73,9 @@ def inspect(path: str | Path, environment: Mapping[str, str] | None = None) -> L
     settings = absolute(reading.value, base_dir)
     written = text_from(data.decode(), reading.positions.at("mqtt.password"))
     # More than can be told need not be found: names are compared for each finding.
-    found = chain(check(settings), check_files(settings), check_mode(settings, written, mode))
+    found = chain(
+        check(settings), check_updates(settings), check_files(settings), check_mode(settings, written, mode)
+    )
     findings = list(islice(found, 2 * MAX_ISSUES))
     wrong = _beside(reading.issues, (f for f in findings if not f.is_warning))
     issues = [*reading.issues, *(reading.positions.issue(f.path, f.what) for f in wrong)]
@@ -108,9 +111,21 @@ def absolute(settings: Settings, base_dir: Path) -> Settings:
         client_certificate_file=resolved(settings.mqtt.client_certificate_file),
         client_key_file=resolved(settings.mqtt.client_key_file),
     )
+    updates = replace(
+        settings.updates,
+        repository=_source(settings.updates.repository, resolved),
+        root_file=resolved(settings.updates.root_file),
+        store_dir=resolved(settings.updates.store_dir),
+        inbox_dir=resolved(settings.updates.inbox_dir),
+    )
     identity = replace(settings.gateway, cache_dir=resolved(settings.gateway.cache_dir))
     models = {name: replace(model, path=resolved(model.path)) for name, model in settings.models.items()}
-    return replace(settings, mqtt=mqtt, gateway=identity, models=models)
+    return replace(settings, mqtt=mqtt, gateway=identity, models=models, updates=updates)
+
+
+def _source(repository: str, resolved: Callable[[str], str]) -> str:
+    """Return an address as it stands, and a folder's path made absolute."""
+    return repository if "://" in repository else resolved(repository)
 
 
 def _beside(issues: tuple[ConfigIssue, ...], findings: Iterable[Finding]) -> list[Finding]:

@@ -274,6 +274,7 @@ class UpdateSettings:
     mqtt_chunks: bool = option("Ask for chunks over MQTT as well, from whoever serves blobs there.", True)
     deltas: str = option("Patches: auto takes them where they save bytes; only refuses whole files (metered links).", "auto", choices=("auto", "off", "only"))
     min_rate_bytes_s: int = option("A source that delivers less is given up.", 1024, minimum=1)
+    commands: bool = option("Take orders on <prefix>/<id>/models/cmd; the broker's access list says who may give them.", True)
     keep_releases: int = option("Releases kept besides the active and the previous one.", 0, minimum=0, maximum=100)
     memory_reserve_bytes: int = option("Memory left free when old and new serve side by side; else the old one ends first.", 134_217_728, minimum=0)
     quarantine_s: float = option("How long a failed release is not tried again; 0 for ever.", 0.0, minimum=0)

@@ -10,17 +10,20 @@ from __future__ import annotations
 import asyncio
 import enum
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gateway.configuration.load import LoadedSettings
 from gateway.configuration.settings import Settings
 from gateway.daemon.model_plan import ChangeKind, ModelPlan, changes, model_plan
-from gateway.errors import ConfigError, ConfigIssue, GatewayError, PipelineMisfit
+from gateway.daemon.service_watch import Role, ServiceWatch
+from gateway.errors import ConfigError, ConfigIssue, GatewayError, LoadFailed, LostRace, PipelineMisfit
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.observer import SchedulerObserver
+from gateway.inference.proof import prove
 from gateway.inference.proof_cache import ProofCache, prove_once
+from gateway.inference.proven import Proof, ProofBudgets
 from gateway.inference.scheduler import Scheduler
 
 _DRAIN_S = 3.0
@@ -62,17 +65,60 @@ class Changed:
     ending: tuple[Scheduler, ...]
 
 
+@dataclass(slots=True, eq=False)
+class Version:
+    """A version of a model with lanes of its own: it serves, or it may soon.
+
+    Attributes:
+        name: Name of the model.
+        plan: What it was started from.
+        scheduler: Its queue and lanes.
+        watch: What is known of how it does.
+    """
+
+    name: str
+    plan: ModelPlan
+    scheduler: Scheduler
+    watch: ServiceWatch
+
+
+def _as_configured(_name: str) -> str | None:
+    return None
+
+
 class Catalog:
-    """Proves, starts, swaps and ends model versions."""
+    """Proves, starts, swaps and ends model versions.
+
+    Attributes:
+        status: What is known of each configured model.
+        versions: What serves, by model; a live view.
+    """
 
     def __init__(
-        self, dataplane: DataPlane, cache: ProofCache, observer: SchedulerObserver, loaded: LoadedSettings
+        self,
+        dataplane: DataPlane,
+        cache: ProofCache,
+        observer: SchedulerObserver,
+        loaded: LoadedSettings,
+        folder_of: Callable[[str], str | None] = _as_configured,
     ) -> None:
+        """Make an empty catalogue.
+
+        Args:
+            dataplane: Where versions serve.
+            cache: Keeps proofs.
+            observer: Who counts and logs.
+            loaded: The configuration.
+            folder_of: Folder of the release that a model serves; None for the configured one.
+        """
         self.status: dict[str, ModelStatus] = {}
+        self.versions: dict[str, Version] = {}
         self._dataplane = dataplane
         self._cache = cache
         self._observer = observer
         self._loaded = loaded
+        self._folder_of = folder_of
+        self._changing = asyncio.Lock()
         self._plans: dict[str, ModelPlan] = {}  # of every model that serves or failed
 
     async def start(self, settings: Settings) -> None:
@@ -101,6 +147,10 @@ class Catalog:
 
         Cancel-safe until the new versions serve: what was started is ended.
         """
+        async with self._changing:
+            return await self._change(settings, loaded)
+
+    async def _change(self, settings: Settings, loaded: LoadedSettings) -> Changed:
         self._loaded = loaded
         wanted = await self._wanted(settings)
         hopeless = {
@@ -112,7 +162,7 @@ class Catalog:
         kinds = changes(serving, {n: p for n, p in wanted.items() if n not in hopeless})
         gone = self.status.keys() - settings.models.keys()
         kinds.update(dict.fromkeys(gone, ChangeKind.REMOVE))
-        started: dict[str, Scheduler] = {}
+        started: dict[str, Version] = {}
         try:
             await self._prepare(kinds, wanted, started)
         except PipelineMisfit as error:
@@ -123,6 +173,68 @@ class Catalog:
             raise
         return Changed(kinds, self._carry_out(kinds, wanted, started))
 
+    async def candidate(
+        self, name: str, folder: str, settings: Settings, lanes: int | None = None
+    ) -> Version:
+        """Start another version of a model beside the one that serves; it serves nobody yet.
+
+        Args:
+            name: The model.
+            folder: Folder of the other version.
+            settings: What is configured now.
+            lanes: How many lanes it gets; as configured if None.
+
+        Raises:
+            GatewayError: It cannot be proven or started; nothing of it is left running.
+
+        Cancel-safe: what was started is ended.
+        """
+        plan = await self.plan_of(name, folder, settings)
+        await self._prove(plan)
+        version = self._version(name, plan if lanes is None else replace(plan, lanes=lanes))
+        await version.scheduler.start()
+        return version
+
+    async def plan_of(self, name: str, folder: str, settings: Settings) -> ModelPlan:
+        """Return how a version in ``folder`` would serve a model as it is configured now."""
+        plan = model_plan(name, settings)
+        plan = replace(plan, spec=replace(plan.spec, folder=folder))
+        return replace(plan, files=await asyncio.to_thread(self._files, plan.spec))
+
+    async def exchange(self, version: Version, settings: Settings) -> Version | None:
+        """Let a candidate take all new requests of its model; return what served before: drain it.
+
+        The exchange happens between two requests, in one turn of the event loop.
+
+        Raises:
+            LostRace: The configuration of the model changed since the candidate was started.
+        """
+        async with self._changing:
+            if version.plan != await self.plan_of(version.name, version.plan.spec.folder, settings):
+                raise LostRace(f"model {version.name}: its configuration changed; start the candidate anew")
+            return self._serve(version)
+
+    async def exchange_cold(self, name: str, folder: str, settings: Settings) -> None:
+        """End what serves a model, then start another version: where both do not fit into memory.
+
+        Raises:
+            GatewayError: The other version does not start; what served before serves again.
+        """
+        async with self._changing:
+            old = self.versions.pop(name, None)
+            self._note(name, ModelState.STARTING, "another version takes its place")
+            if old is not None:
+                old.watch.role = Role.PAST
+                await old.scheduler.drain(time.monotonic() + _DRAIN_S)
+            try:
+                self._serve(await self.candidate(name, folder, settings))
+            except GatewayError:
+                if old is not None:
+                    again = self._version(name, old.plan)
+                    await again.scheduler.start()
+                    self._serve(again)
+                raise
+
     async def drain(self, ending: Iterable[Scheduler]) -> None:
         """Let schedulers that serve no longer finish what they hold, for a few seconds."""
         deadline_s = time.monotonic() + _DRAIN_S
@@ -132,7 +244,37 @@ class Catalog:
         """Let requests finish until ``deadline_s``, then end every worker."""
         schedulers = [self._dataplane.withdraw(name, "the gateway is stopping") for name in self._plans]
         self._plans = {}
+        self.versions = {}
         await asyncio.gather(*(s.drain(deadline_s) for s in schedulers if s is not None))
+
+    async def start_at(self, name: str, folder: str, settings: Settings) -> None:
+        """Start a model that does not serve, from another folder.
+
+        Raises:
+            GatewayError: It cannot be proven or started.
+        """
+        async with self._changing:
+            issue = await self._start_one(name, await self.plan_of(name, folder, settings))
+        if issue is not None:
+            raise ConfigError((issue,))
+        status = self.status[name]
+        if status.state is not ModelState.SERVING:
+            raise LoadFailed(f"model {name}: {status.reason}", model=name)
+
+    async def prove_release(self, name: str, folder: str, settings: Settings, budgets: ProofBudgets) -> Proof:
+        """Try another version of a model in a throw-away process, with the pipelines that run here.
+
+        Raises:
+            GatewayError: It does not load, fit, answer right, or stay within its budgets.
+
+        Cancel-safe: the process is ended.
+        """
+        plan = await self.plan_of(name, folder, settings)
+        timeout_s = plan.limits.pool.load_timeout_s
+        proof = await prove(plan.spec, timeout_s=timeout_s, budgets=budgets)
+        key = await asyncio.to_thread(self._cache.key, plan.spec)
+        await asyncio.to_thread(self._cache.keep, key, proof)
+        return proof
 
     def out_of_service(self, name: str, reason: str) -> None:
         """Note that a model's workers died too often."""
@@ -140,12 +282,11 @@ class Catalog:
 
     async def _wanted(self, settings: Settings) -> dict[str, ModelPlan]:
         """Return the plans of all models, with what lies in their folders now."""
-        plans = {name: model_plan(name, settings) for name in settings.models}
-        files = await asyncio.gather(*(asyncio.to_thread(self._files, p.spec) for p in plans.values()))
-        return {
-            name: replace(plan, files=digest)
-            for (name, plan), digest in zip(plans.items(), files, strict=True)
-        }
+        folders = {name: self._folder_of(name) or model.path for name, model in settings.models.items()}
+        plans = await asyncio.gather(
+            *(self.plan_of(name, folder, settings) for name, folder in folders.items())
+        )
+        return dict(zip(folders, plans, strict=True))
 
     def _files(self, spec: LoadSpec) -> str:
         """Return a digest of the model's files; empty if they cannot be read, which proving will say."""
@@ -158,15 +299,15 @@ class Catalog:
         self,
         kinds: Mapping[str, ChangeKind],
         wanted: Mapping[str, ModelPlan],
-        started: dict[str, Scheduler],
+        started: dict[str, Version],
     ) -> None:
         """Do all of a change that may fail: prove, start, and hand serving workers their new pipelines."""
         proven = [n for n, kind in kinds.items() if kind in (ChangeKind.REPLACE, ChangeKind.REPIPE)]
         await asyncio.gather(*(self._prove(wanted[name]) for name in proven))
         for name, kind in kinds.items():
             if kind is ChangeKind.REPLACE:
-                started[name] = self._scheduler(wanted[name])
-        await asyncio.gather(*(scheduler.start() for scheduler in started.values()))
+                started[name] = self._version(name, wanted[name])
+        await asyncio.gather(*(version.scheduler.start() for version in started.values()))
         for name, kind in kinds.items():
             if kind is ChangeKind.REPIPE:
                 await self._dataplane.serving[name].set_pipelines(wanted[name].spec)
@@ -175,7 +316,7 @@ class Catalog:
         self,
         kinds: Mapping[str, ChangeKind],
         wanted: Mapping[str, ModelPlan],
-        started: Mapping[str, Scheduler],
+        started: Mapping[str, Version],
     ) -> tuple[Scheduler, ...]:
         """Switch, in one turn of the event loop; return what serves no longer."""
         ending: list[Scheduler | None] = []
@@ -183,14 +324,17 @@ class Catalog:
             if kind is ChangeKind.REMOVE:
                 self._plans.pop(name, None)
                 self.status.pop(name, None)
+                self.versions.pop(name, None)
                 ending.append(self._dataplane.withdraw(name))
                 continue
             self._plans[name] = wanted[name]
             if kind is ChangeKind.REPLACE:
-                ending.append(self._dataplane.serve(name, started[name]))
-                self.status[name] = ModelStatus(ModelState.SERVING)
+                old = self._serve(started[name])
+                ending.append(old.scheduler if old else None)
             elif kind in (ChangeKind.RESIZE, ChangeKind.REPIPE):
                 self._dataplane.serving[name].pool.resize(wanted[name].lanes)
+            if kind is not ChangeKind.REPLACE and name in self.versions:
+                self.versions[name].plan = wanted[name]
         return tuple(scheduler for scheduler in ending if scheduler is not None)
 
     async def _start_one(self, name: str, plan: ModelPlan) -> ConfigIssue | None:
@@ -200,8 +344,8 @@ class Catalog:
             self._note(name, ModelState.PROVING, "it is being proven")
             await self._prove(plan)
             self._note(name, ModelState.STARTING, "its workers are starting")
-            scheduler = self._scheduler(plan)
-            await scheduler.start()
+            version = self._version(name, plan)
+            await version.scheduler.start()
         except PipelineMisfit as error:
             return self._issue(error)
         except GatewayError as error:
@@ -209,9 +353,21 @@ class Catalog:
             self._observer.out_of_service(name, error)
             self.status[name] = ModelStatus(ModelState.FAILED, error.message)
             return None
-        self._dataplane.serve(name, scheduler)
-        self.status[name] = ModelStatus(ModelState.SERVING)
+        self._serve(version)
         return None
+
+    def _serve(self, version: Version) -> Version | None:
+        """Let a version serve; return the one that did before."""
+        name = version.name
+        old = self.versions.get(name)
+        version.watch.role = Role.SERVING
+        if old is not None:
+            old.watch.role = Role.PAST
+        self.versions[name] = version
+        self._plans[name] = version.plan
+        self.status[name] = ModelStatus(ModelState.SERVING)
+        self._dataplane.serve(name, version.scheduler)
+        return old
 
     def _note(self, name: str, state: ModelState, reason: str) -> None:
         self.status[name] = ModelStatus(state, reason)
@@ -220,8 +376,10 @@ class Catalog:
     async def _prove(self, plan: ModelPlan) -> None:
         await prove_once(plan.spec, self._cache, timeout_s=plan.limits.pool.load_timeout_s)
 
-    def _scheduler(self, plan: ModelPlan) -> Scheduler:
-        return Scheduler(plan.spec, lanes=plan.lanes, limits=plan.limits, observer=self._observer)
+    def _version(self, name: str, plan: ModelPlan) -> Version:
+        watch = ServiceWatch(self._observer)
+        scheduler = Scheduler(plan.spec, lanes=plan.lanes, limits=plan.limits, observer=watch)
+        return Version(name, plan, scheduler, watch)
 
     def _issue(self, error: PipelineMisfit) -> ConfigIssue:
         return self._loaded.positions.issue(error.step, error.reason)
@@ -230,5 +388,5 @@ class Catalog:
 _UNKNOWN = ModelStatus(ModelState.PROVING)
 
 
-async def _close(schedulers: Iterable[Scheduler]) -> None:
-    await asyncio.gather(*(scheduler.close() for scheduler in schedulers))
+async def _close(versions: Iterable[Version]) -> None:
+    await asyncio.gather(*(version.scheduler.close() for version in versions))

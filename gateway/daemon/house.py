@@ -21,6 +21,7 @@ from gateway.daemon.observer import Observer
 from gateway.daemon.outlet import Outlet
 from gateway.daemon.sensing import Sensing
 from gateway.daemon.status import StatusPage, connect_gauges, connect_link_gauges
+from gateway.daemon.updates import Updates
 from gateway.errors import GatewayError
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.proof_cache import ProofCache
@@ -38,7 +39,7 @@ from gateway.serving.listener import Listener
 
 _DRAIN_S = 1.5
 # A change of these needs a new process; everything else follows a reload.
-_FIXED = ("gateway", "mqtt", "http")
+_FIXED = ("gateway", "mqtt", "http", "updates")
 
 
 class House:
@@ -56,7 +57,8 @@ class House:
         self._file = loaded.file
         observer = Observer(self.metrics, self._out_of_service)
         cache = ProofCache(cache_folder(settings))
-        self.catalog = Catalog(self.dataplane, cache, observer, loaded)
+        self.updates = Updates(lambda: self.settings, self.id, (self.dataplane, self.metrics, self.health))
+        self.catalog = Catalog(self.dataplane, cache, observer, loaded, self.updates.folder_of)
         self._canaries = Canaries(self.dataplane, self.health, self.metrics, settings.http.canary_interval_s)
         self._open = contextlib.AsyncExitStack()
         self.link: Link | None = None
@@ -83,7 +85,9 @@ class House:
             Link(settings.mqtt, Identity(self.id, self.epoch, VERSION), self._link_events())
         )
         connect_link_gauges(self)
+        await self.updates.boot(self.catalog)
         await self.catalog.start(settings)
+        await self.updates.check_started()
         await self._canaries.ask()
         outlet = Outlet(self.id, self.link.data.publish, self.metrics)
         ports = IntakePorts(
@@ -100,12 +104,14 @@ class House:
             Sensing(settings, who, self.link, ports, self._fits)
         )
         self.health.clear(Reason.STARTING)
+        self.updates.begin(self.link)
 
     async def watch(self) -> None:
         """Run what runs for ever; returns or raises only when a part of the house fails."""
         assert self.link is not None
         tasks = [asyncio.ensure_future(self._canaries.run())]
         tasks += [c.task for c in (self.link.data, self.link.control) if c.task is not None]
+        tasks += self.updates.tasks
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -123,8 +129,10 @@ class House:
         old, wanted = self.settings, loaded.settings
         fixed = [name for name in _FIXED if getattr(old, name) != getattr(wanted, name)]
         wanted = dataclasses.replace(wanted, **{name: getattr(old, name) for name in _FIXED})
+        await self.updates.prepare(wanted)
         changed = await self.catalog.change(wanted, loaded)
         self.settings = wanted
+        self.updates.resume()
         self.health.expect(wanted.models)
         if self.sensing is not None:
             self.sensing.reconfigure(wanted)
@@ -145,6 +153,7 @@ class House:
         self.health.set(Reason.DRAINING)
         if self.sensing is not None:
             self.sensing.stop()
+        await self.updates.close()
         await self.catalog.close(time.monotonic() + _DRAIN_S)
         await self._open.aclose()
 

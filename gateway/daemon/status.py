@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from gateway.operations.build import VERSION
 from gateway.operations.health import Verdict
 from gateway.operations.series import Reading
 from gateway.sensors.status import StreamStatus
+from gateway.updates.reported import Reported
 
 if TYPE_CHECKING:
     from gateway.daemon.house import House
@@ -34,6 +36,7 @@ class StatusPage:
         house, now_s = self._house, time.monotonic()
         verdict = self.verdict()
         sensors = self._sensors(now_s)
+        standing = house.updates.standing()
         return {
             "gateway": {
                 "id": house.id,
@@ -44,7 +47,8 @@ class StatusPage:
                 "mqtt": dict(self.connections()),
             },
             "sensors": sensors,
-            "models": [self._model(name) for name in sorted(house.settings.models)],
+            "models": [self._model(name, standing) for name in sorted(house.settings.models)],
+            "updates": self._updates(standing),
             "pipelines": [
                 {"name": name, "model": pipeline.model}
                 for name, pipeline in sorted(house.settings.pipelines.items())
@@ -82,8 +86,27 @@ class StatusPage:
             for seen in sensing.snapshot()
         ]
 
-    def _model(self, name: str) -> dict[str, object]:
+    def _updates(self, standing: Reported | None) -> dict[str, object]:
+        updates = self._house.updates
+        if standing is None or updates.board is None:
+            return {"enabled": False}
+        board = updates.board
+        return {
+            "enabled": True,
+            "looking": updates.enabled,
+            "device": board.device,
+            "group": board.settings.group,
+            "assign_version": standing.assign_version,
+            "trust": asdict(standing.trust),
+            "disk": asdict(standing.disk),
+            "store": str(updates.store.root) if updates.store else "",
+            "paused": board.paused,
+            "trouble": board.trouble,
+        }
+
+    def _model(self, name: str, standing: Reported | None) -> dict[str, object]:
         house = self._house
+        release = standing.models.get(name) if standing else None
         scheduler = house.dataplane.serving.get(name)
         status = house.catalog.status.get(name, ModelStatus(ModelState.PROVING))
         version = scheduler.facts.version if scheduler and scheduler.facts else None
@@ -102,6 +125,7 @@ class StatusPage:
             "restarts": scheduler.pool.restarts if scheduler else 0,
             "queued": scheduler.queued if scheduler else 0,
             "quarantined": scheduler.quarantined if scheduler else 0,
+            "release": asdict(release) if release else None,
         }
 
     def _drops(self) -> Counter[str]:
@@ -143,6 +167,13 @@ def connect_gauges(house: House, page: StatusPage) -> None:
     metrics.sensors.read_from(gauges.presences)
     metrics.queue_rows.read_from(gauges.queues)
     metrics.mqtt_connected.read_from(lambda: [((name,), float(on)) for name, on in page.connections()])
+    metrics.release.read_from(gauges.releases)
+    metrics.release_phase.read_from(gauges.phases)
+    metrics.trust_expiry.read_from(gauges.expiries)
+    metrics.update_child_peak.read_from(gauges.child_peak)
+    metrics.store_used.read_from(lambda: gauges.disk("store_bytes"))
+    metrics.store_quota.read_from(lambda: gauges.disk("quota_bytes"))
+    metrics.store_free.read_from(lambda: gauges.disk("free_bytes"))
     metrics.ready.read_from(lambda: [((), float(page.verdict().ready))])
 
 
@@ -176,6 +207,32 @@ class _Gauges:
         for name, model in self._page.verdict().models.items():
             if model.age_s is not None:
                 yield (name,), model.age_s
+
+    def releases(self) -> Reading:
+        standing = self._house.updates.standing()
+        for name, model in standing.models.items() if standing else ():
+            if model.active is not None:
+                yield (name, str(model.active.release), model.active.digest), 1
+
+    def phases(self) -> Reading:
+        standing = self._house.updates.standing()
+        for name, model in standing.models.items() if standing else ():
+            yield (name, model.phase), 1
+
+    def expiries(self) -> Reading:
+        board = self._house.updates.board
+        for role, unix_s in board.expires_unix_s.items() if board else ():
+            yield (role,), unix_s
+
+    def child_peak(self) -> Reading:
+        board = self._house.updates.board
+        if board is not None and board.child_peak_bytes:
+            yield (), board.child_peak_bytes
+
+    def disk(self, what: str) -> Reading:
+        standing = self._house.updates.standing()
+        if standing is not None:
+            yield (), getattr(standing.disk, what)
 
     def presences(self) -> Reading:
         sensing = self._house.sensing

@@ -7,7 +7,7 @@ version when it comes, so a switch never changes one under way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gateway.errors import NotReady, UnknownModel
 from gateway.inference.request import (
@@ -21,6 +21,10 @@ from gateway.inference.request import (
 )
 from gateway.inference.scheduler import Scheduler
 
+# Sees a request on its way, and returns who is to be told of its outcome: the
+# given callable, perhaps inside another one.
+Onlooker = Callable[[InferRequest, OnDone], OnDone]
+
 
 class DataPlane:
     """Routes requests to the scheduler of the version now serving their model."""
@@ -28,6 +32,7 @@ class DataPlane:
     def __init__(self) -> None:
         self._serving: dict[str, Scheduler] = {}
         self._absent: dict[str, str] = {}
+        self._onlookers: dict[str, Onlooker] = {}
 
     @property
     def serving(self) -> Mapping[str, Scheduler]:
@@ -49,6 +54,13 @@ class DataPlane:
             self._absent[name] = reason
         return self._serving.pop(name, None)
 
+    def watch(self, name: str, onlooker: Onlooker | None) -> None:
+        """Let ``onlooker`` see every request for ``name`` from now on; None for nobody."""
+        if onlooker is None:
+            self._onlookers.pop(name, None)
+        else:
+            self._onlookers[name] = onlooker
+
     def submit(self, request: InferRequest, on_done: OnDone, context: object = None) -> Ticket:
         """Take a request; ``on_done`` is called exactly once, perhaps before this returns.
 
@@ -56,6 +68,9 @@ class DataPlane:
         """
         scheduler = self._serving.get(request.model)
         if scheduler is not None:
+            onlooker = self._onlookers.get(request.model)
+            if onlooker is not None:
+                on_done = onlooker(request, on_done)
             return scheduler.submit(request, on_done, context)
         ticket = Ticket(0, request, on_done, context=context)
         ticket.step(RequestEvent.REFUSE)

@@ -79,6 +79,66 @@ EVENTS: Final[Mapping[str, EventKind]] = {
     # The status door.
     "http_listening": EventKind(_INFO, "The status door is open.", ("address",)),
     "http_failed": EventKind(_ERROR, "A status page raised; the client got a 500.", ("path",), ("path",)),
+    # Model updates.
+    "updates_on": EventKind(
+        _INFO, "Model updates are taken.", ("repository", "group", "device", "store", "models")
+    ),
+    "updates_off": EventKind(
+        _ERROR, "The model store cannot be used: what serves goes on, nothing new is installed.", ("reason",)
+    ),
+    "update_looked": EventKind(
+        _INFO,
+        "The repository was looked at and believed.",
+        ("because", "assignment", "versions", "clock", "peak_bytes"),
+        (),
+    ),
+    "update_look_failed": EventKind(
+        _WARNING,
+        "The repository could not be read, or is not believed; it is tried again.",
+        ("because", "label", "retry_s"),
+        ("label",),
+    ),
+    "update_trouble": EventKind(
+        _WARNING, "A part of a look failed that others made up for.", ("trouble",), ("trouble",)
+    ),
+    "update_clock_untrusted": EventKind(
+        _WARNING,
+        "The clock is behind what signed metadata proves: a later time is assumed. Set the clock.",
+        ("assumed",),
+        (),
+    ),
+    "update_root_expires": EventKind(
+        _WARNING, "The repository's root of trust expires soon: its owners must sign a new one.", ("at",), ()
+    ),
+    "release_step": EventKind(
+        _INFO,
+        "A release went a step on its way.",
+        ("model", "release", "label", "step", "phase", "took_s", "code", "reason"),
+    ),
+    "release_refused": EventKind(
+        _WARNING,
+        "A release is not taken; what serves goes on.",
+        ("model", "release", "code", "reason"),
+        ("model", "code"),
+    ),
+    "release_switched": EventKind(
+        _INFO,
+        "Another release answers from now on.",
+        ("model", "release", "was", "how", "reason", "gap_ms"),
+    ),
+    "bake_alarm": EventKind(
+        _WARNING,
+        "A release in its bake answers differently than the one before.",
+        ("model", "release", "alarm"),
+        ("model",),
+    ),
+    "update_order": EventKind(_INFO, "Somebody gave an order about updates.", ("order", "model")),
+    "update_message_refused": EventKind(
+        _WARNING, "A message about updates cannot be read.", ("topic",), ("topic",)
+    ),
+    "store_failed": EventKind(
+        _ERROR, "The model store could not be written; it is tried again.", ("what",), ("what",)
+    ),
     # Models and their workers.
     "worker_lost": EventKind(
         _WARNING,

@@ -48,6 +48,10 @@ class ScriptedSource:
             raise FetchRefused(f"{self.name}: {path}: more than {most_bytes} bytes")
         return data
 
+    def lay(self, wanted: str, answer: bytes | None) -> None:
+        """Answer one path with these bytes from now on, and the others with what is there."""
+        self.twist = lambda path, data: answer if path == wanted else data
+
     def chunks(self, blob: Blob, wanted: Sequence[int], deadline_s: float) -> Iterator[tuple[int, bytes]]:
         """Trust needs no blobs."""
         raise AssertionError((blob, wanted, deadline_s))

@@ -1,0 +1,375 @@
+"""Carries out the rollout of one model: what the pure core decides is committed first, and then done.
+
+One thing at a time is under way for a model (a proof, a shadow run, a switch, a
+bake); its end is the next event. Fetching is done by the supervisor, which has
+the updater's process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.daemon.release_work import ReleaseWork
+from gateway.daemon.rollout_ports import RolloutPorts
+from gateway.errors import GatewayError, IllegalTransition, StoreFailed
+from gateway.operations.log import log
+from gateway.updates import rollout
+from gateway.updates.assignment import Wish
+from gateway.updates.release import Release, ReleaseRef
+from gateway.updates.rollout_actions import (
+    Action,
+    AwaitSwitch,
+    AwaitTurn,
+    Bake,
+    CancelWork,
+    Collect,
+    Fetch,
+    Load,
+    Quarantine,
+    Refuse,
+    Shadow,
+    Switch,
+    SwitchBack,
+    Validate,
+)
+from gateway.updates.rollout_events import ActiveBad, Booted, Event, Hindered, Quarantined
+from gateway.updates.rollout_step import Rules, Step, durable
+from gateway.updates.state import ModelRecord, Phase
+
+_COMMIT_AGAIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the assignment wishes for this model.
+
+    Attributes:
+        release: The signed manifest.
+        ref: Its number and digest.
+        wish: How and when.
+    """
+
+    release: Release
+    ref: ReleaseRef
+    wish: Wish
+
+
+class ModelRollout:
+    """The shell of one model's rollout.
+
+    Attributes:
+        record: Where it is.
+        offer: What is wished now; None for nothing.
+        wants: The release that is to be fetched; None for none.
+        awaits_turn: Whether it waits until no other model is being validated.
+        awaits_switch: Whether it waits for the window and its mates.
+        reoffer: Whether the wish must be offered again.
+        fell: Whether a release that served was sent back, until somebody took note.
+        percent: How much of the candidate is here.
+        failed_release: Which release failed last; 0 for none.
+        quarantined: Releases that failed here and are not tried again.
+    """
+
+    def __init__(self, record: ModelRecord, rules: Rules, ports: RolloutPorts) -> None:
+        self.record = record
+        self.offer: Offer | None = None
+        self.wants: ReleaseRef | None = None
+        self.awaits_turn = False
+        self.awaits_switch = False
+        self.reoffer = False
+        self.fell = False
+        self.percent = 0.0
+        self.failed_release = 0
+        self.quarantined: tuple[int, ...] = ()
+        self._rules = rules
+        self._ports = ports
+        self._work = ReleaseWork(record.model, ports, self.feed)
+        self._turn = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._step_s = time.monotonic()
+        self._booting = False
+        self._loaded_badly: ActiveBad | None = None
+        self._bake_later: Bake | None = None
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.record.model
+
+    @property
+    def baked(self) -> bool:
+        """Whether its bake has passed and waits for those of its mates."""
+        return self._work.baked
+
+    @property
+    def is_as_wished(self) -> bool:
+        """Whether what is wished serves."""
+        return self.offer is not None and self.record.active == self.offer.ref
+
+    @property
+    def folder(self) -> str | None:
+        """Folder of the release that serves; None for the configured one."""
+        active = self.record.active
+        if active is None:
+            return None
+        return str(self._ports.store.release_folder(self.model, active.number))
+
+    async def boot(self) -> None:
+        """Take the start of the process in, before anything serves.
+
+        What should serve is verified; damage leads to what served before.
+
+        Raises:
+            GatewayError: The record allows no start: a bug.
+        """
+        async with self._turn:
+            self._booting = True
+            await self._boot(rollout.step(self.record, Booted(_now()), self._rules))
+            while (bad := self._loaded_badly) is not None:
+                self._loaded_badly = None
+                await self._take(bad)
+            self._booting = False
+            with contextlib.suppress(GatewayError):
+                await self.look_at_quarantine()
+
+    def resume(self) -> None:
+        """Go on with what a restart interrupted, now that everything serves."""
+        bake, self._bake_later = self._bake_later, None
+        if bake is not None and self.record.phase is Phase.BAKING and self.record.candidate == bake.ref:
+            self._start(bake)
+        self.reoffer = True
+
+    async def settled(self) -> None:
+        """Wait until nothing is under way."""
+        await self._work.ended()
+
+    async def look_at_quarantine(self) -> None:
+        """Read anew which releases are in quarantine.
+
+        Raises:
+            StoreFailed: The disk cannot be read.
+        """
+        entries = await asyncio.to_thread(self._ports.store.quarantine_entries)
+        self.quarantined = tuple(sorted({e.number for e in entries if e.model == self.model}))
+
+    async def feed(self, event: Event) -> None:
+        """Take one event: commit what the core decides, and do it.
+
+        Never raises for what the disk or a release does. Cancel-safe: what was committed is found again.
+        """
+        async with self._turn:
+            await self._take(event)
+
+    async def until_unwanted(self, ref: ReleaseRef) -> None:
+        """Return once ``ref`` is to be fetched no longer. Cancel-safe."""
+        while self.wants == ref:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def close(self) -> None:
+        """End what is under way."""
+        await self._work.cancel()
+        await self._work.drained()
+
+    async def _boot(self, step: Step) -> None:
+        if step.record.seq != self.record.seq:
+            try:
+                await asyncio.to_thread(self._ports.store.commit, durable(step.record))
+            except GatewayError as error:
+                log.event("store_failed", what=f"record of {self.model}", error=error)
+                bad = ActiveBad(self.record.active, error.label, error.message, _now())
+                await self._take(bad)
+                return
+        await self._finish(step)
+
+    async def _take(self, event: Event) -> None:
+        try:
+            step = rollout.step(self.record, event, self._rules)
+        except IllegalTransition as error:
+            log.event("task_failed", task=f"rollout of {self.model}", error=error)
+            return
+        if step.record.seq != self.record.seq:
+            if step.urgent and not await self._try_commit(step):
+                # What serves badly is replaced at once; the disk is asked again and again afterwards.
+                await self._finish(step)
+                await self._commit(step)
+                return
+            await self._commit(step)
+        await self._finish(step)
+
+    async def _commit(self, step: Step) -> None:
+        """Ask the disk until it takes the record: what the record says is done only then."""
+        done = await self._try_commit(step)
+        while not done:
+            await asyncio.sleep(_COMMIT_AGAIN_S)
+            done = await self._try_commit(step)
+
+    async def _try_commit(self, step: Step) -> bool:
+        try:
+            await asyncio.to_thread(self._ports.store.commit, durable(step.record))
+        except GatewayError as error:
+            log.event("store_failed", what=f"record of {self.model}", error=error)
+            return False
+        return True
+
+    async def _finish(self, step: Step) -> None:
+        """Take the step's record for true, tell of it, and do what it asks for."""
+        before, self.record = self.record, step.record
+        if self.record.phase is not Phase.FETCHING:
+            self.wants = None
+        if self.record.phase is not Phase.STAGED:
+            self.awaits_turn = False  # a validation that a restart interrupted asks for its turn anew, below
+        if self.record.phase not in (Phase.READY, Phase.SHADOWING):
+            self.awaits_switch = False
+        if step.note:
+            await self._tell(step, before)
+            self.reoffer = self.record.phase in (Phase.IDLE, Phase.READY)
+            self.fell = self.fell or step.note in _FALLS
+        follow: list[Event] = []
+        for action in step.actions:
+            try:
+                event = await self._do(action)
+            except GatewayError as error:
+                log.event("store_failed", what=f"{type(action).__name__} of {self.model}", error=error)
+                break
+            if event is not None:
+                follow.append(event)
+        for event in follow:
+            await self._take(event)
+        self._changed.set()
+        self._ports.changed()
+        self._ports.consider()
+
+    async def _do(self, action: Action) -> Event | None:
+        """Begin an action, or do it where it is quick; return the event that it is answered by at once.
+
+        Raises:
+            GatewayError: The disk did not do it.
+        """
+        match action:
+            case Fetch(ref):
+                self.percent = 0.0
+                self.wants = ref
+            case CancelWork():
+                await self._work.cancel()
+            case AwaitTurn():
+                self.awaits_turn = True
+            case AwaitSwitch():
+                self.awaits_switch = True
+            case Load(ref):
+                await self._load(ref)
+            case Quarantine(ref, code, reason):
+                self.failed_release = ref.number
+                store = self._ports.store
+                await asyncio.to_thread(store.quarantine, self.model, ref, code, reason, _now())
+                await self.look_at_quarantine()
+                return Quarantined(ref)
+            case SwitchBack(to, _) if self._booting:
+                await self._load(to)
+            case Bake() if self._booting:
+                self._bake_later = action
+            case Refuse(ref, code, reason):
+                self._refuse(ref, code, reason)
+            case Collect():
+                await self._collect()
+            case _:
+                self._start(action)
+        return None
+
+    def _start(self, action: Action) -> None:
+        """Begin what takes a while."""
+        work = self._work
+        offer = self.offer
+        coroutine: Coroutine[Any, Any, None]
+        match action:
+            case Validate(ref):
+                coroutine = work.validate(ref)
+            case Shadow(ref, frames):
+                least = offer.wish.shadow_agreement if offer else 1.0
+                coroutine = work.shadow(ref, frames, least)
+            case Switch(to, _):
+                coroutine = work.switch(to)
+            case SwitchBack(to, _):
+                coroutine = work.switch_back(to, self.record.reason)
+            case Bake(ref, baked_s, requests):
+                bake_s = offer.wish.bake_s if offer and offer.ref == ref else None
+                coroutine = work.bake(ref, (baked_s, requests), bake_s)
+            case _:
+                raise IllegalTransition(f"model {self.model}: {type(action).__name__} is no work")
+        work.start(coroutine)
+
+    async def _load(self, ref: ReleaseRef | None) -> None:
+        """Verify what is about to serve; the catalogue loads it afterwards."""
+        if ref is None:
+            return
+        try:
+            await asyncio.to_thread(self._ports.store.verify, self.model, ref)
+        except GatewayError as error:
+            self._loaded_badly = ActiveBad(ref, error.label, error.message, _now())
+
+    async def _collect(self) -> None:
+        keep = self._ports.settings().updates.keep_releases
+        spare = () if self.offer is None else (self.offer.release,)
+        with contextlib.suppress(StoreFailed):  # room is given back at the next chance
+            await asyncio.to_thread(self._ports.store.collect, keep, spare)
+
+    def hindered(self, ref: ReleaseRef, error: GatewayError, *, permanent: bool) -> Hindered:
+        """Return the event for what keeps a candidate from going on."""
+        return Hindered(ref, error.label, error.message, _now(), random.random(), permanent)
+
+    def _refuse(self, ref: ReleaseRef | None, code: str, reason: str) -> None:
+        number = ref.number if ref else 0
+        self.failed_release = number
+        self._ports.metrics.release_failures.add(1, self.model, code)
+        log.event("release_refused", model=self.model, release=number, code=code, reason=reason)
+        self._ports.tell(self._words("refused", number) | {"code": code, "reason": reason})
+
+    async def _tell(self, step: Step, before: ModelRecord) -> None:
+        """Log, count, audit and publish a step."""
+        record, took_s = step.record, time.monotonic() - self._step_s
+        self._step_s = time.monotonic()
+        about = record.candidate or before.candidate or record.active
+        number = about.number if about else 0
+        label = self.offer.release.label if self.offer and self.offer.ref == about else ""
+        said = {"step": step.note, "phase": record.phase.value, "code": record.code, "reason": record.reason}
+        if record.code and step.note in _FAILURES:
+            self._ports.metrics.release_failures.add(1, self.model, record.code)
+            self.failed_release = number
+        self._ports.metrics.release_steps.add(1, self.model, step.note)
+        log.event(
+            "release_step", model=self.model, release=number, label=label, took_s=round(took_s, 3), **said
+        )
+        self._ports.tell(self._words(step.note, number) | said | {"label": label})
+        try:
+            await asyncio.to_thread(
+                self._ports.store.audit, step.note, model=self.model, release=number, **_filled(said)
+            )
+        except GatewayError as error:
+            log.event("store_failed", what="audit log", error=error)
+
+    def _words(self, step: str, number: int) -> dict[str, object]:
+        return {
+            "at": round(time.time(), 3),
+            "model": self.model,
+            "release": number,
+            "step": step,
+            "active": self.record.active.number if self.record.active else 0,
+        }
+
+
+_FALLS = frozenset({"given_up", "rolled_back"})
+_FAILURES = frozenset({"rejected", "hindered", "given_up", "rolled_back", "fell_back", "nothing_good"})
+
+
+def _filled(said: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in said.items() if value and key != "step"}
+
+
+def _now() -> int:
+    return int(time.time())

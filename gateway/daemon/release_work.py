@@ -1,0 +1,283 @@
+"""What a rollout does to one model, a thing at a time: prove, shadow, switch, go back, watch."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from gateway.daemon.bake_watch import BakeWatch
+from gateway.daemon.board import available_bytes
+from gateway.daemon.catalog import Version
+from gateway.daemon.rollout_ports import RolloutPorts
+from gateway.daemon.shadow_run import ShadowRun
+from gateway.errors import (
+    GatewayError,
+    LostRace,
+    OutOfMemory,
+    PipelineMisfit,
+    ReleaseIncompatible,
+    ShadowFailed,
+    StoreFailed,
+    ValidationFailed,
+)
+from gateway.inference.proven import Proof, ProofBudgets
+from gateway.operations.log import log
+from gateway.updates.bake import Summary, gates
+from gateway.updates.manifest import read_manifest
+from gateway.updates.memory_plan import Cold, Hot, LaneCost, plan
+from gateway.updates.release import ReleaseRef
+from gateway.updates.rollout_events import (
+    ActiveBad,
+    Agreed,
+    Event,
+    Failed,
+    Hindered,
+    Proven,
+    Switched,
+)
+from gateway.updates.shadow import ShadowGates, ShadowTally
+
+_MOST_EXCHANGES = 5
+_SHADOW_LANES = 1
+_DRAIN_S = 30.0
+
+Feed = Callable[[Event], Awaitable[None]]
+
+
+class ReleaseWork:
+    """The work on one model's releases; at most one thing runs.
+
+    Attributes:
+        baked: Whether a bake has passed and only waits for its mates.
+    """
+
+    def __init__(self, model: str, ports: RolloutPorts, feed: Feed) -> None:
+        self._model = model
+        self._ports = ports
+        self._feed = feed
+        self._task: asyncio.Task[None] | None = None
+        self._draining: set[asyncio.Task[None]] = set()
+        self.baked = False
+        self._proof: Proof | None = None
+        self._proof_folder = ""
+        self._before: Summary | None = None
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Begin one thing; what ran before ends."""
+        self._drop()
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._guarded(coroutine), name=f"release[{self._model}]")
+
+    async def cancel(self) -> None:
+        """End what runs and wait for its end; does nothing in the very thing that ends."""
+        task = self._drop()
+        if task is not None:
+            await asyncio.wait({task})
+
+    async def ended(self) -> None:
+        """Wait until what runs has ended, and what it began."""
+        while self._task is not None and not self._task.done():
+            await asyncio.wait({self._task})
+
+    async def drained(self) -> None:
+        """Wait until versions that serve no longer have ended."""
+        if self._draining:
+            await asyncio.wait(self._draining)
+
+    def _drop(self) -> asyncio.Task[None] | None:
+        task, self._task = self._task, None
+        if task is None or task.done() or task is asyncio.current_task():
+            return None
+        task.cancel()
+        return task
+
+    async def _guarded(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        try:
+            await coroutine
+        except Exception as error:  # noqa: BLE001 - a bug in one model's update is not the gateway's end
+            log.event("task_failed", task=f"release of {self._model}", error=error)
+
+    # The things.
+
+    async def validate(self, ref: ReleaseRef) -> None:
+        """Try a release in a throw-away process."""
+        store, catalog = self._ports.store, self._ports.catalog
+        try:
+            await asyncio.to_thread(store.verify, self._model, ref)
+            manifest = await asyncio.to_thread(store.manifest, self._model, ref.number)
+            release = read_manifest(manifest)
+            folder = str(store.release_folder(self._model, ref.number))
+            settings = self._ports.settings()
+            budgets = release.budgets
+            self._proof_folder = folder
+            self._proof = await catalog.prove_release(
+                self._model,
+                folder,
+                settings,
+                ProofBudgets(budgets.load_s, budgets.p99_ms, budgets.memory_bytes),
+            )
+        except StoreFailed as error:
+            await self._feed(self._hindered(ref, error))
+        except PipelineMisfit as error:
+            reason = f"does not fit the pipelines that run here: {error.message}"
+            await self._feed(Failed(ref, ReleaseIncompatible.label, reason, _now()))
+        except GatewayError as error:
+            if isinstance(error, OutOfMemory) and error.attributes.get("stage") == "start":
+                await self._feed(self._hindered(ref, error))  # no process can be started: not its fault
+                return
+            stage = error.attributes.get("stage", "")
+            reason = f"{stage}: {error.message}" if stage else error.message
+            await self._feed(Failed(ref, ValidationFailed.label, reason, _now()))
+        else:
+            await self._feed(Proven(ref))
+
+    async def shadow(self, ref: ReleaseRef, frames: int, least_agreement: float) -> None:
+        """Run a candidate beside what serves."""
+        ports, settings = self._ports, self._ports.settings()
+        folder = str(ports.store.release_folder(self._model, ref.number))
+        gates = ShadowGates(frames, least_agreement, settings.updates.bake.p99_factor)
+        version: Version | None = None
+        try:
+            version = await ports.catalog.candidate(self._model, folder, settings, _SHADOW_LANES)
+            run = ShadowRun(ports.dataplane, version, ShadowTally(gates))
+            verdict = await run.verdict(settings.updates.bake.max_seconds)
+        except ShadowFailed as error:
+            await self._feed(self._hindered(ref, error))
+            return
+        except GatewayError as error:
+            await self._feed(Failed(ref, ShadowFailed.label, error.message, _now()))
+            return
+        finally:
+            if version is not None:
+                await version.scheduler.close()
+        if verdict.passed:
+            await self._feed(Agreed(ref))
+        else:
+            await self._feed(Failed(ref, ShadowFailed.label, verdict.words, _now()))
+
+    async def switch(self, to: ReleaseRef) -> None:
+        """Let a release answer in place of what does now."""
+        folder = str(self._ports.store.release_folder(self._model, to.number))
+        try:
+            await self._exchange(folder, to.number, "switched")
+        except GatewayError as error:
+            await self._feed(Failed(to, error.label, f"its lanes did not start: {error.message}", _now()))
+        else:
+            await self._feed(Switched(to))
+
+    async def switch_back(self, to: ReleaseRef | None, reason: str) -> None:
+        """Let what served before answer again."""
+        ports, settings = self._ports, self._ports.settings()
+        try:
+            if to is None:
+                folder = settings.models[self._model].path
+            else:
+                await asyncio.to_thread(ports.store.verify, self._model, to)
+                folder = str(ports.store.release_folder(self._model, to.number))
+            serving = ports.catalog.versions.get(self._model)
+            if serving is None or serving.plan.spec.folder != folder or serving.watch.lost_because:
+                await self._exchange(folder, to.number if to else 0, reason)
+        except GatewayError as error:
+            await self._feed(ActiveBad(to, error.label, error.message, _now()))
+
+    async def bake(self, ref: ReleaseRef, done: tuple[float, int], bake_s: float | None) -> None:
+        """Watch a release that serves until it is committed or sent back.
+
+        Args:
+            ref: The release.
+            done: Seconds and requests that count already.
+            bake_s: Length of the bake as assigned; None for the board's own.
+        """
+        self.baked = False
+        settings = self._ports.settings()
+        limits = gates(settings.updates.bake, bake_s, await self._p99_budget_ms(ref))
+        watch = BakeWatch(self._model, self._ports, limits, self._before)
+        async for event in watch.events(ref, done, self._may_pass):
+            await self._feed(event)
+        self.baked = False
+
+    def _may_pass(self) -> bool:
+        """Note that the bake has passed; say whether it may be committed."""
+        if not self.baked:
+            self.baked = True
+            self._ports.consider()
+        told = self._ports.connected() or not self._ports.settings().updates.report_before_commit
+        return told and self._ports.may_commit(self._model)
+
+    async def _p99_budget_ms(self, ref: ReleaseRef) -> float:
+        """Return what a release declares; 0 if its manifest cannot be read now."""
+        try:
+            manifest = await asyncio.to_thread(self._ports.store.manifest, self._model, ref.number)
+            return read_manifest(manifest).budgets.p99_ms
+        except GatewayError:
+            return 0.0
+
+    # How versions change places.
+
+    async def _exchange(self, folder: str, number: int, reason: str) -> None:
+        """Let what lies in ``folder`` serve: started beside the old, or after it where memory is short.
+
+        Raises:
+            GatewayError: It does not start; what served before goes on.
+        """
+        ports = self._ports
+        serving = ports.catalog.versions.get(self._model)
+        was = serving.plan.spec.folder if serving else ""
+        how = "hot"
+        if serving is None:
+            await ports.catalog.start_at(self._model, folder, ports.settings())
+        elif isinstance(found := self._memory_plan(folder), Cold):
+            how = f"cold: {found.reason}"
+            await ports.catalog.exchange_cold(self._model, folder, ports.settings())
+        else:
+            await self._exchange_hot(folder)
+        log.event("release_switched", model=self._model, release=number, was=was, how=how, reason=reason)
+        ports.changed()
+
+    async def _exchange_hot(self, folder: str) -> None:
+        ports = self._ports
+        for _ in range(_MOST_EXCHANGES):
+            settings = ports.settings()
+            version = await ports.catalog.candidate(self._model, folder, settings)
+            try:
+                old = await ports.catalog.exchange(version, settings)
+            except LostRace:  # the configuration was reloaded meanwhile: start it as it is now
+                await version.scheduler.close()
+                continue
+            except BaseException:
+                await version.scheduler.close()
+                raise
+            if old is not None:
+                self._before = old.watch.window.summary()
+                self._drain(old)
+            return
+        raise LostRace(f"model {self._model}: its configuration changed {_MOST_EXCHANGES} times meanwhile")
+
+    def _memory_plan(self, folder: str) -> Hot | Cold:
+        """Decide from what the validation measured whether old and new fit side by side."""
+        settings = self._ports.settings()
+        if self._proof is None or self._proof_folder != folder:
+            return Hot(0)
+        cost = LaneCost(self._proof.memory_bytes)
+        reserve_bytes = settings.updates.memory_reserve_bytes
+        return plan(available_bytes(), reserve_bytes, cost, settings.models[self._model].lanes)
+
+    def _drain(self, old: Version) -> None:
+        """Let a version that serves no longer finish what it holds: every request has a deadline."""
+
+        async def drain() -> None:
+            await old.scheduler.drain(time.monotonic() + _DRAIN_S)
+
+        task = asyncio.get_running_loop().create_task(drain(), name=f"drain[{self._model}]")
+        self._draining.add(task)
+        task.add_done_callback(self._draining.discard)
+
+    def _hindered(self, ref: ReleaseRef, error: GatewayError) -> Hindered:
+        return Hindered(ref, error.label, error.message, _now(), random.random())
+
+
+def _now() -> int:
+    return int(time.time())

@@ -1,0 +1,129 @@
+"""Attends to rollouts that wait for something of the house: an offer, a turn, a window, their mates."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from gateway.daemon.model_rollout import ModelRollout
+from gateway.daemon.rollout_ports import RolloutPorts
+from gateway.daemon.update_board import UpdateBoard
+from gateway.errors import BakeFailed, GatewayError
+from gateway.operations.build import VERSION
+from gateway.operations.log import log
+from gateway.updates.rollout_events import Failed, Offered, SwitchAllowed, TurnCame, Withdrawn
+from gateway.updates.selection import compatible
+from gateway.updates.state import Phase
+
+_LONGEST_WAIT_S = 3600.0
+
+
+class Turns:
+    """The attendant of all rollouts of one board."""
+
+    def __init__(self, board: UpdateBoard, ports: RolloutPorts) -> None:
+        self._board = board
+        self._ports = ports
+        self._wake = asyncio.Event()
+        self._due_s = float("inf")
+
+    def ring(self) -> None:
+        """Look again soon."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Attend for ever; ends by cancellation."""
+        while True:
+            wait_s = min(_LONGEST_WAIT_S, max(0.0, self._due_s - time.monotonic()))
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait_s)
+            except asyncio.TimeoutError:
+                for rollout in self._board.rollouts.values():
+                    rollout.reoffer = True  # time alone may have changed what the assignment means
+            self._wake.clear()
+            self._due_s = float("inf")
+            await self._attend()
+
+    async def offer_all(self, *, asked: bool) -> None:
+        """Offer every model what is wished for it now."""
+        for rollout in list(self._board.rollouts.values()):
+            await self._offer(rollout, asked=asked)
+
+    async def _attend(self) -> None:
+        for rollout in list(self._board.rollouts.values()):
+            if rollout.fell:
+                rollout.fell = False
+                await self._take_mates_back(rollout)
+            if rollout.reoffer:
+                await self._offer(rollout, asked=False)
+        await self._give_turn()
+        await self._allow_switches()
+
+    async def _offer(self, rollout: ModelRollout, *, asked: bool) -> None:
+        rollout.reoffer = False
+        offer = rollout.offer
+        selection = self._board.selection(rollout.model)
+        if selection is not None and selection.wait_s:
+            self._look_in(selection.wait_s)
+        if offer is None or selection is None or not selection.may_fetch or self._board.paused:
+            await rollout.feed(Withdrawn())
+            return
+        now_s, updates = int(time.time()), self._board.settings
+        try:
+            quarantined = await asyncio.to_thread(
+                self._ports.store.quarantined, rollout.model, offer.ref, now_s, updates.quarantine_s
+            )
+        except GatewayError as error:
+            log.event("store_failed", what="quarantine", error=error)
+            return
+        event = Offered(
+            offer.ref,
+            now_s,
+            shadow_frames=offer.wish.shadow_frames,
+            min_release=offer.release.min_release,
+            allow_downgrade=offer.wish.allow_downgrade,
+            incompatible=compatible(offer.release, VERSION, self._board.hardware),
+            quarantined=quarantined or "",
+            asked=asked,
+        )
+        await rollout.feed(event)
+
+    async def _give_turn(self) -> None:
+        """Let the next release be validated once none is: a board has one set of cores for it."""
+        rollouts = list(self._board.rollouts.values())
+        if any(r.record.phase is Phase.VALIDATING and not r.awaits_turn for r in rollouts):
+            return
+        for rollout in rollouts:
+            candidate = rollout.record.candidate
+            if rollout.awaits_turn and candidate is not None:
+                await rollout.feed(TurnCame(candidate))
+                return
+
+    async def _allow_switches(self) -> None:
+        """Let releases take over whose window is open and whose mates are as far as they are."""
+        for rollout in list(self._board.rollouts.values()):
+            if not rollout.awaits_switch or self._board.paused:
+                continue
+            selection = self._board.selection(rollout.model)
+            if selection is None or not selection.may_switch:
+                if selection is not None and selection.wait_s:
+                    self._look_in(selection.wait_s)
+                continue
+            mates = self._board.mates(rollout.model)
+            if not all(mate.awaits_switch or mate.is_as_wished for mate in mates):
+                continue
+            waiting = [(mate, mate.record.candidate) for mate in mates if mate.awaits_switch]
+            for mate, candidate in waiting:
+                if candidate is not None:
+                    await mate.feed(SwitchAllowed(candidate, int(time.time())))
+
+    async def _take_mates_back(self, fallen: ModelRollout) -> None:
+        """Send back whoever switched with a release that fell: a set serves together or not at all."""
+        for mate in self._board.mates(fallen.model):
+            candidate = mate.record.candidate
+            if mate is not fallen and mate.record.phase is Phase.BAKING and candidate is not None:
+                reason = f"model {fallen.model}, which switches together with it, was sent back"
+                await mate.feed(Failed(candidate, BakeFailed.label, reason, int(time.time())))
+
+    def _look_in(self, wait_s: float) -> None:
+        self._due_s = min(self._due_s, time.monotonic() + wait_s)

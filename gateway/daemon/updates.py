@@ -1,0 +1,257 @@
+"""Model updates of one gateway as a resource: store, rollouts, looks, turns, topics, reports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Mapping
+
+from gateway.configuration.settings import Settings
+from gateway.daemon.board import hardware_names
+from gateway.daemon.catalog import Catalog, ModelState
+from gateway.daemon.model_rollout import ModelRollout
+from gateway.daemon.rollout_ports import RolloutPorts
+from gateway.daemon.update_board import UpdateBoard
+from gateway.daemon.update_looks import Looks
+from gateway.daemon.update_options import updater_options
+from gateway.daemon.update_orders import Orders
+from gateway.daemon.update_report import BoardFacts, Standing, report
+from gateway.daemon.update_topics import Doorbell, UpdateTopics
+from gateway.daemon.update_turns import Turns
+from gateway.errors import GatewayError
+from gateway.inference.dataplane import DataPlane
+from gateway.mqtt.link import Link
+from gateway.operations.health import Health
+from gateway.operations.log import log
+from gateway.operations.metrics import Metrics
+from gateway.updates.reported import Disk, Reported, reported_bytes
+from gateway.updates.rollout_events import ActiveBad, Stopped
+from gateway.updates.rollout_step import Rules
+from gateway.updates.store.layout import store_folder
+from gateway.updates.store.pause import is_paused
+from gateway.updates.store.store import Store, Usage
+
+_REPORT_PAUSE_S = 0.1
+_PROGRESS_PAUSE_S = 5.0
+_STOP_LIMIT_S = 2.0
+
+
+class Updates:
+    """The model updates of one gateway.
+
+    Made before anything serves; ``boot`` says from which folders models are to be
+    served, ``begin`` starts to look for new ones.
+
+    Attributes:
+        board: What is known; None if updates are off and there never were any.
+    """
+
+    def __init__(
+        self, settings: Callable[[], Settings], gateway: str, house: tuple[DataPlane, Metrics, Health]
+    ) -> None:
+        self.board: UpdateBoard | None = None
+        self.store: Store | None = None
+        self._settings = settings
+        self._gateway = gateway
+        self._dataplane, self._metrics, self._health = house
+        self._catalog: Catalog | None = None
+        self._ports: RolloutPorts | None = None
+        self._topics: UpdateTopics | None = None
+        self._link: Link | None = None
+        self._turns: Turns | None = None
+        self._orders: Orders | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._reporting: asyncio.Task[None] | None = None
+        self._reported: bytes = b""
+        self._usage = Usage(0, 0, 0)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether new releases are looked for."""
+        updates = self._settings().updates
+        return bool(updates.repository or updates.inbox_dir)
+
+    def folder_of(self, model: str) -> str | None:
+        """Return the folder of the release that a model serves; None for the configured one."""
+        rollout = self.board.rollouts.get(model) if self.board else None
+        return rollout.folder if rollout else None
+
+    async def boot(self, catalog: Catalog) -> None:
+        """Open the store and find out what each model serves; nothing is loaded yet.
+
+        Never raises for what the disk does: then what the configuration names serves.
+        """
+        settings = self._settings()
+        folder = store_folder(settings, os.environ)
+        if not self.enabled and not (folder / "state").is_dir():
+            return
+        self._catalog = catalog
+        updates = settings.updates
+        try:
+            self.store = await asyncio.to_thread(
+                Store.open, folder, quota_bytes=updates.quota_bytes, reserve_bytes=updates.reserve_bytes
+            )
+        except GatewayError as error:
+            log.event("updates_off", reason=error.message, error=error)
+            return
+        device = updates.device or self._gateway
+        self.board = UpdateBoard(device, (*hardware_names(), *updates.hardware), updates)
+        self.board.paused = is_paused(self.store.layout)
+        self._ports = RolloutPorts(
+            store=self.store,
+            catalog=catalog,
+            dataplane=self._dataplane,
+            metrics=self._metrics,
+            settings=self._settings,
+            tell=self._tell,
+            changed=self._changed,
+            consider=self._consider,
+            connected=lambda: self._link is not None and self._link.control.connected,
+            may_commit=self.board.may_commit,
+        )
+        await self.prepare(settings)
+
+    async def prepare(self, settings: Settings) -> None:
+        """Take in the models of a configuration before they are loaded; forget those that are gone."""
+        if self.board is None or self._ports is None or self.store is None:
+            return
+        board = self.board
+        for name in board.rollouts.keys() - settings.models.keys():
+            await board.rollouts.pop(name).close()
+        rules = Rules(max_boots=settings.updates.bake.max_boots)
+        for name in settings.models:
+            if name in board.rollouts:
+                continue
+            try:
+                record = await asyncio.to_thread(self.store.record, name)
+            except GatewayError as error:
+                log.event("store_failed", what=f"record of {name}", error=error)
+                continue
+            rollout = board.rollouts[name] = ModelRollout(record, rules, self._ports)
+            await rollout.boot()
+
+    async def check_started(self) -> None:
+        """Fall back from releases that could not be loaded, once everything was started."""
+        if self.board is None or self._catalog is None:
+            return
+        for name, rollout in self.board.rollouts.items():
+            status = self._catalog.status.get(name)
+            while status is not None and status.state is ModelState.FAILED and rollout.record.active:
+                active = rollout.record.active
+                await rollout.feed(ActiveBad(active, "engine.load", status.reason, int(time.time())))
+                await rollout.settled()
+                if rollout.record.active == active:
+                    break
+                status = self._catalog.status.get(name)
+
+    def begin(self, link: Link) -> None:
+        """Report, and look for new releases from now on."""
+        if self.board is None or self._ports is None:
+            return
+        board, ports, settings = self.board, self._ports, self._settings()
+        self._link = link
+        turns = self._turns = Turns(board, ports)
+        looks = Looks(board, ports, turns, lambda: updater_options(self._settings(), ports.store))
+        orders = self._orders = Orders(board, ports, looks, turns)
+        names = (settings.mqtt.topic_prefix, self._gateway, settings.updates.group)
+
+        def ring(bell: Doorbell) -> None:
+            board.request_id = bell.request_id
+            looks.ring("doorbell")
+
+        take = orders.take if settings.updates.commands else None
+        self._topics = UpdateTopics(link.control, names, ring, take)
+        self._topics.open()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(turns.run(), name="updates.turns")]
+        if self.enabled:
+            self._tasks.append(loop.create_task(looks.run(), name="updates.looks"))
+        self.resume()
+        log.event(
+            "updates_on",
+            repository=settings.updates.repository,
+            group=settings.updates.group,
+            device=board.device,
+            store=str(ports.store.root),
+            models=sorted(board.rollouts),
+        )
+        self._changed()
+
+    def resume(self) -> None:
+        """Go on with what was read from the store, now that everything serves."""
+        if self.board is not None and self._turns is not None:
+            for rollout in self.board.rollouts.values():
+                rollout.resume()
+            self._turns.ring()
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """What runs for ever; its end is a bug that the owner must see."""
+        return list(self._tasks)
+
+    async def close(self) -> None:
+        """End everything; note that this start ended well. Idempotent."""
+        tasks, self._tasks = self._tasks, []
+        if self._reporting is not None:
+            tasks.append(self._reporting)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._topics is not None:
+            self._topics.close()
+        if self._orders is not None:
+            await self._orders.close()
+        if self.board is not None:
+            for rollout in self.board.rollouts.values():
+                await rollout.close()
+                with contextlib.suppress(asyncio.TimeoutError):  # a disk that hangs must not hold up the stop
+                    await asyncio.wait_for(rollout.feed(Stopped()), _STOP_LIMIT_S)
+        if self.store is not None:
+            self.store.close()
+
+    def standing(self) -> Reported | None:
+        """Return what is reported now; None if updates are off."""
+        board, catalog = self.board, self._catalog
+        if board is None or catalog is None:
+            return None
+        usage = self._usage
+        facts = BoardFacts(
+            board.device,
+            board.settings.group,
+            board.request_id,
+            board.assignment.version if board.assignment else 0,
+            board.trust,
+            Disk(usage.store_bytes, usage.quota_bytes, usage.disk_free_bytes),
+        )
+        models = {
+            name: Standing(rollout.record, rollout.percent, "", rollout.failed_release, rollout.quarantined)
+            for name, rollout in board.rollouts.items()
+        }
+        return report(facts, models, catalog, self._health)
+
+    # What rollouts tell.
+
+    def _tell(self, event: Mapping[str, object]) -> None:
+        if self._topics is not None and self.board is not None:
+            self._topics.tell({"device": self.board.device, **event})
+
+    def _consider(self) -> None:
+        if self._turns is not None:
+            self._turns.ring()
+
+    def _changed(self) -> None:
+        """Report soon; what changes meanwhile goes into the same report."""
+        if self._topics is not None and (self._reporting is None or self._reporting.done()):
+            loop = asyncio.get_running_loop()
+            self._reporting = loop.create_task(self._report(), name="updates.report")
+
+    async def _report(self) -> None:
+        await asyncio.sleep(_REPORT_PAUSE_S)
+        if self.store is not None:
+            with contextlib.suppress(GatewayError):
+                self._usage = await asyncio.to_thread(self.store.usage)
+        said = self.standing()
+        if said is not None and self._topics is not None:
+            self._topics.report(reported_bytes(said))

@@ -1,0 +1,38 @@
+"""A published repository, a board that trusts it, and the clock of both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.updates.publishing.assigning import Change
+from gateway.updates.publishing.repository import Repository
+from tests.updates.publishing.releases import Hand, begin, pack
+from tests.updates.trust.boards import Board, ScriptedSource, board
+
+
+@pytest.fixture(name="clock")
+def _clock() -> Hand:
+    return Hand()
+
+
+@pytest.fixture(name="repository")
+def _repository(tmp_path: Path, clock: Hand) -> Repository:
+    """Return one with releases 1 and 2 of the model door, of which the group hall runs the second."""
+    made = begin(tmp_path / "repository", clock)
+    for number in (1, 2):
+        made.add(pack(tmp_path, number))
+    made.assign("hall", Change({"door": 2}))
+    made.publish()
+    return made
+
+
+@pytest.fixture(name="source")
+def _source(repository: Repository) -> ScriptedSource:
+    return ScriptedSource(repository.folder)
+
+
+@pytest.fixture(name="board")
+def _board(tmp_path: Path, repository: Repository, clock: Hand) -> Board:
+    return board(tmp_path / "trust", repository, clock)
