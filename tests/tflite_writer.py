@@ -96,6 +96,18 @@ def product(path: Path, seed: int = 1) -> Path:
     )
 
 
+def lookup(path: Path, rows: int, columns: int) -> Path:
+    """Write a model from an int32 (1) to a row of a float32 table, which is read where it lies."""
+    table = np.arange(rows, dtype=np.float32).repeat(columns).reshape(rows, columns)
+    tensors = [
+        Tensor("x", "int32", (1,)),
+        Tensor("table", "float32", (rows, columns), data=table),
+        Tensor("y", "float32", (1, columns)),
+    ]
+    options = (schema.BuiltinOptions.GatherOptions, schema.GatherOptionsT())
+    return write(path, tensors, [Operator(schema.BuiltinOperator.GATHER, (1, 0), (2,), options)], [0], [2])
+
+
 def recurrent(path: Path) -> Path:
     """Write a float32 (1, 2) model that adds half of its last output unless it is reset."""
     tensors = [

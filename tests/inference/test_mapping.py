@@ -81,13 +81,13 @@ def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
 
 def test_no_descriptor_is_left_by_files_that_are_opened_refused_or_dropped(tmp_path: Path) -> None:
     path, empty = write(tmp_path / "m"), write(tmp_path / "empty", b"")
-    before = len(os.listdir("/proc/self/fd"))
+    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
     for _ in range(5):
         MappedFile.open(path)
         MappedFile.open(path).close()
         with pytest.raises(LoadFailed):
             MappedFile.open(empty)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
 
 
 def test_a_released_file_keeps_its_digest_and_says_why_it_is_not_locked(tmp_path: Path) -> None:
