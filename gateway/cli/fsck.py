@@ -16,7 +16,7 @@ from gateway.cli.settings_file import add_config_argument, client_settings
 from gateway.demo.words import printable
 from gateway.errors import StoreBusy, StoreFailed
 from gateway.updates.store.audit import AuditLog
-from gateway.updates.store.check import check
+from gateway.updates.store.check import check, require_store
 from gateway.updates.store.finding import Finding, Severity
 from gateway.updates.store.layout import Layout, store_folder
 from gateway.updates.store.locking import share, take
@@ -66,6 +66,7 @@ def examine(layout: Layout, *, mend: bool) -> tuple[list[Finding], bool]:
         StoreBusy: It shall be mended, and a gateway holds it.
         StoreFailed: It cannot be read.
     """
+    require_store(layout, mend=mend)
     fd: int | None = None
     settled = True
     try:

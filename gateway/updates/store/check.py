@@ -30,6 +30,21 @@ def check(layout: Layout, *, mend: bool, settled: bool, tell: Callable[..., obje
     Raises:
         StoreFailed: A folder cannot be read, or there is none, or it is another user's and shall be mended.
     """
+    require_store(layout, mend=mend)
+    with told(f"model store {layout.root}"):
+        findings = [_mended(problem) if mend else problem.finding for problem in _problems(layout, settled)]
+    for each in findings:
+        if each.mended:
+            tell("mended", path=each.path, problem=each.problem, remedy=each.remedy)
+    return findings
+
+
+def require_store(layout: Layout, *, mend: bool) -> None:
+    """Refuse a folder that is no store of ours, before anything is made in it.
+
+    Raises:
+        StoreFailed: There are no folders of a store, or they are another user's and shall be mended.
+    """
     with told(f"model store {layout.root}"):
         missing = [folder for folder in layout.folders() if folder.is_symlink() or not folder.is_dir()]
         if missing:
@@ -37,11 +52,6 @@ def check(layout: Layout, *, mend: bool, settled: bool, tell: Callable[..., obje
         owner = layout.root.stat().st_uid
         if mend and owner != os.geteuid():
             raise StoreFailed(f"model store {layout.root}: it belongs to user {owner}; mend it as that user")
-        findings = [_mended(problem) if mend else problem.finding for problem in _problems(layout, settled)]
-    for each in findings:
-        if each.mended:
-            tell("mended", path=each.path, problem=each.problem, remedy=each.remedy)
-    return findings
 
 
 def _problems(layout: Layout, settled: bool) -> Iterator[Problem]:

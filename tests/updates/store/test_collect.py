@@ -27,7 +27,7 @@ from tests.updates.store.transaction import (
 
 
 def numbers(store: Store) -> list[int]:
-    return sorted(int(path.name) for path in store.layout.model(MODEL).iterdir())
+    return sorted(int(path.name) for path in store.layout.releases.glob(f"{MODEL}/*"))
 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -14,6 +14,7 @@ import pytest
 from gateway.errors import DiskFull
 from gateway.updates.release import ReleaseRef
 from gateway.updates.state import Phase
+from gateway.updates.store.audit import breaks
 from gateway.updates.store.failpoints import armed
 from gateway.updates.store.store import Store
 from tests.updates.store.transaction import MODEL, blob_of, install, noise, open_store, ref_of, release_of
@@ -51,6 +52,11 @@ def fill(disk: Path) -> None:
         while True:
             file.write(b"x" * 4096)
     assert os.statvfs(disk).f_bavail == 0
+
+
+def _audit_much(store: Store) -> None:
+    for _ in range(40):
+        store.audit("told", words="x" * 400)
 
 
 def test_a_record_and_a_quarantine_are_written_all_the_same(full: Store, disk: Path) -> None:
@@ -101,7 +107,8 @@ def test_a_full_disk_stops_nothing_that_serves_and_heals_when_there_is_room(full
     with pytest.raises(DiskFull):
         install(full, 2)
     with pytest.raises(DiskFull):
-        full.audit("told")
+        _audit_much(full)
+    assert list(breaks(full.layout)) == []
     root = full.root
     full.close()
     with contextlib.closing(open_store(root)) as again:

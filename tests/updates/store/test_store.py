@@ -6,7 +6,6 @@ import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,7 +64,8 @@ def test_another_process_does_not_get_in_and_the_death_of_the_first_lets_it(root
 def test_a_child_that_was_given_the_lock_writes_blobs_and_keeps_it_when_the_daemon_dies(store: Store) -> None:
     words = (
         "import sys; from pathlib import Path; from tests.updates.store.transaction import *\n"
-        "store = Store.open(Path(sys.argv[1]), quota_bytes=1 << 30, reserve_bytes=0, lock_fd=int(sys.argv[2]))\n"
+        "root, fd = Path(sys.argv[1]), int(sys.argv[2])\n"
+        "store = Store.open(root, quota_bytes=1 << 30, reserve_bytes=0, lock_fd=fd)\n"
         "stage(store, 1); print('staged', flush=True); sys.stdin.read()\n"
     )
     (store.root / "state" / ".tmp-door.json").write_bytes(b"the daemon is just writing this")
@@ -182,9 +182,9 @@ def test_links_for_people_follow_the_active_release(store: Store) -> None:
 
 
 @pytest.fixture(name="free")
-def _free(store: Store) -> Iterator[int]:
+def _free(store: Store) -> int:
     disk = os.statvfs(store.root)
-    yield disk.f_bavail * disk.f_frsize
+    return disk.f_bavail * disk.f_frsize
 
 
 def test_what_exceeds_the_quota_is_refused_with_numbers(store: Store) -> None:
