@@ -93,6 +93,12 @@ def test_a_longer_tail_alone_is_enough() -> None:
     assert judged(served([4.0] * 998 + [900.0] * 2)).verdict is Verdict.WATCH
 
 
+def test_a_lucky_window_before_does_not_bind_the_next_release() -> None:
+    """Two runs in a hundred have always been slow; of two hundred, two were."""
+    before = served([4.0] * 198 + [40.0] * 2)
+    assert judged(served([4.0] * 4014 + [40.0] * 82), before).verdict is Verdict.WATCH
+
+
 def test_noise_of_a_fast_model_is_no_slowness() -> None:
     before = served([0.1] * 500)
     assert judged(served([0.55] * 500), before).verdict is Verdict.WATCH

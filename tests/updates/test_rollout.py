@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import IllegalTransition
@@ -132,12 +132,37 @@ def events() -> st.SearchStrategy[Event]:
     return st.one_of(kinds)
 
 
+def aimed(event: Event, record: ModelRecord, aim: str) -> Event:
+    """Return the event as it is, about what the record is about, or the one that leads on."""
+    candidate = record.candidate
+    if isinstance(event, ActiveBad):
+        return replace(event, ref=record.active) if aim else event
+    if not aim or candidate is None or not hasattr(event, "ref"):
+        return event
+    if aim == "about":
+        said: Any = event
+        about: Event = replace(said, ref=candidate)
+        return about
+    onward: dict[Phase, Event] = {
+        Phase.IDLE: Offered(candidate, 20_000),
+        Phase.FETCHING: Fetched(candidate),
+        Phase.STAGED: TurnCame(candidate),
+        Phase.VALIDATING: Proven(candidate),
+        Phase.READY: SwitchAllowed(candidate, 5),
+        Phase.SHADOWING: SwitchAllowed(candidate, 5),
+        Phase.BAKING: BakePassed(candidate),
+    }
+    return onward[record.phase]
+
+
 @settings(max_examples=400, deadline=None)
-@given(st.lists(events(), max_size=60))
-def test_whatever_happens_in_whatever_order_the_record_stays_whole(happened: list[Event]) -> None:
+@given(st.lists(st.tuples(events(), st.sampled_from(["", "about", "on", "on"])), max_size=60))
+@example([(Offered(NEW, 1), ""), *[(Fetched(NEW), "on")] * 4, (Failed(NEW, "x", "y", 1), "")])
+def test_whatever_happens_in_whatever_order_the_record_stays_whole(happened: list[tuple[Event, str]]) -> None:
     record = SERVES_OLD
-    for event in happened:
+    for raw, aim in happened:
         before = record
+        event = aimed(raw, record, aim)
         try:
             done = step(record, event, RULES)
         except IllegalTransition:
@@ -313,6 +338,14 @@ def test_what_serves_falls_back_to_what_served_before_and_then_to_the_factory_mo
     third = step(second.record, ActiveBad(None, "engine.load", "no file", 7), RULES)
     assert (third.actions, third.note, third.record.active) == ((), "nothing_good", None)
     assert third.record.floor == 2
+
+
+def test_what_is_on_its_way_back_in_serves_at_once_when_what_serves_is_damaged() -> None:
+    for phase in BEFORE_SERVICE:
+        record = ModelRecord("door", 4, phase, active=NEWEST, previous=NEW, candidate=NEW, floor=9)
+        done = step(record, ActiveBad(NEWEST, "update.store", "damaged", 5), RULES)
+        assert done.actions == (CancelWork(), SwitchBack(NEW, NEWEST))
+        assert (done.record.phase, done.record.candidate, done.record.seq) == (Phase.IDLE, None, 5)
 
 
 def test_damage_of_what_serves_leaves_a_candidate_on_its_way() -> None:
