@@ -15,7 +15,7 @@ The shell's part:
 5. ``Withdrawn`` stands for "nothing is wished", "not for this board" and "paused"; a closed window only
    delays ``SwitchAllowed``.
 
-Rules (each a property in ``tests/updates/test_rollout.py``):
+Rules (each a property in ``tests/updates/test_rollout.py`` or ``test_rollout_power.py``):
 
 1. An event that the phase does not allow raises and changes nothing; what comes late, of work that is no
    longer wanted, is ignored.
