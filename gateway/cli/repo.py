@@ -94,7 +94,7 @@ def key_folders(folder: Path, named: list[str] | None) -> KeyFolders:
 
 
 def ask_passphrase(what: str) -> bytes | None:
-    """Return the passphrase of the private keys: from the environment, else from whoever is at the terminal."""
+    """Return the passphrase of the private keys: from the environment, else from the terminal."""
     found = os.environ.get(PASSPHRASE)
     if found is None and sys.stdin.isatty():
         import getpass

@@ -114,7 +114,7 @@ class TrustClient:
                 updater = self._verified(staged, floor, clock)
                 report, accepted, past = self._judged(updater, floor)
                 signers = {role: _signers(updater, staged, role) for role in (*_TOP, *_DELEGATED)}
-                if accepted != floor or self._generations.current() is None:
+                if accepted != floor or not self._generations.is_held(accepted):
                     self._generations.accept(staged, accepted, past)
                 elif past.used_unix_s - clock.used_unix_s > _CLOCK_EVERY_S:
                     # Nothing new is signed. The copy is still read; the next refresh removes it.

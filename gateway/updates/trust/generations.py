@@ -114,6 +114,23 @@ class Generations:
                 found = joined(found, decode(read_small(self.folder, place, MOST_FLOOR_BYTES)))
         return found
 
+    def is_held(self, floor: Floor) -> bool:
+        """Say whether the good generation was accepted with just these versions.
+
+        The floor alone does not say that: it is raised before the pointer is renamed.
+
+        Raises:
+            OSError: The disk cannot be read.
+        """
+        current = self.current()
+        if current is None:
+            return False
+        try:
+            held = decode(read_small(self.folder, current / FLOOR_FILE, MOST_FLOOR_BYTES))
+        except (FileNotFoundError, StoreFailed):
+            return False
+        return (held.root, held.roles) == (floor.root, floor.roles)
+
     def write_floor(self, floor: Floor) -> None:
         """Write the floor, durably.
 

@@ -11,6 +11,7 @@ from gateway.errors import FetchRefused
 from gateway.updates.publishing.repository import Repository
 from gateway.updates.release import Blob
 from gateway.updates.trust.client import TrustClient
+from gateway.updates.trust.generations import Generations
 from tests.updates.publishing.releases import BUILD_S, Hand
 
 
@@ -83,3 +84,16 @@ class Board:
 def board(folder: Path, repository: Repository, clock: Hand) -> Board:
     """Return a factory-fresh board that trusts a repository's root as it is now."""
     return Board(folder, repository.root_file.read_bytes(), clock)
+
+
+def zero_the_cache(board: Board) -> None:
+    """Leave of python-tuf's files what a power cut leaves: their names."""
+    for path in board.folder.glob("gen-*/*.json"):
+        if not path.is_symlink():
+            path.write_bytes(b"")
+
+
+def nothing_came_of_it(board: Board, before: Path | None) -> None:
+    """Check that the good generation is the one before, and the only one."""
+    assert Generations(board.folder).current() == before
+    assert list(board.folder.glob("gen-*")) == ([] if before is None else [before])

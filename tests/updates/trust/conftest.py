@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,13 @@ def _source(repository: Repository) -> ScriptedSource:
 @pytest.fixture(name="board")
 def _board(tmp_path: Path, repository: Repository, clock: Hand) -> Board:
     return board(tmp_path / "trust", repository, clock)
+
+
+@pytest.fixture(name="yesterday")
+def _yesterday(repository: Repository, tmp_path: Path) -> Path:
+    """Return a copy of the repository as it was before release 3."""
+    folder = tmp_path / "yesterday"
+    shutil.copytree(repository.folder, folder)
+    repository.add(pack(tmp_path, 3))
+    repository.publish()
+    return folder
