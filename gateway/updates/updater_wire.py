@@ -12,6 +12,7 @@ from typing import Any, Final
 from gateway.configuration.secret import Secret
 from gateway.configuration.settings import MqttSettings
 from gateway.errors import GatewayError, from_wire
+from gateway.operations.build import BUILT_UNIX_S
 
 # A manifest of the longest, in base64, and words around it.
 MOST_LINE_BYTES: Final = 1 << 20
@@ -52,7 +53,7 @@ class UpdaterOptions:
     deltas: str = "auto"
     delta_memory_bytes: int = 28 << 20
     min_rate_bytes_s: float = 1024.0
-    build_unix_s: int = 0
+    build_unix_s: int = BUILT_UNIX_S
     refresh_s: float = 120.0
     fetch_s: float = 21_600.0
 

@@ -41,6 +41,7 @@ class World:
             group=GROUP,
             quota_bytes=QUOTA_BYTES,
             reserve_bytes=0,
+            build_unix_s=int(time.time()) - 86_400,
             refresh_s=20.0,
             fetch_s=60.0,
         )

@@ -17,12 +17,15 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.errors import FetchFailed, FetchRefused, UpdateRefused
 from gateway.updates.release import CHUNK_BYTES, Blob
 from gateway.updates.transport.source import Source
 from gateway.updates.transport.spans import chunk_bytes
+
+# One flipped bit may be the wire's fault; the same chunk wrong again is the source's.
+_WRONG_TWICE: Final = 2
 
 
 class Incoming(Protocol):
@@ -177,10 +180,13 @@ class Downloader:
         failure = None
         for standing in standings:
             fetch.check()
-            wanted = [index for index in incoming.missing() if standing.wrong.get(index, 0) < 2]
-            if standing.refusal is not None or not wanted:
+            if standing.refusal is not None:
                 continue
+            wanted = [index for index in incoming.missing() if standing.wrong.get(index, 0) < _WRONG_TWICE]
             try:
+                if not wanted:
+                    what = f"{standing.source.name}: gave what is missing wrong, and wrong again"
+                    raise FetchRefused(f"{what}: it is not what was signed", wrong=1)
                 self._ask(blob, wanted, incoming, (fetch, standing))
             except FetchRefused as error:
                 standing.refusal = error

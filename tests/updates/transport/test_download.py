@@ -81,6 +81,14 @@ def test_a_chunk_that_came_wrong_once_may_come_right_from_the_same_source(store:
     assert source.asked == [[0, 1, 2, 3], [0]]
 
 
+def test_a_chunk_that_a_lone_source_always_gives_wrong_is_refused_and_the_others_stay(store: Store) -> None:
+    source = Scripted(DATA, forever="wrong-first")
+    with pytest.raises(FetchRefused, match="not what was signed"):
+        fetch_into(store, [source])
+    assert source.asked == [[0, 1, 2, 3], [0]]
+    assert missing(store) == [0]
+
+
 def test_a_blob_that_nobody_has_is_refused_as_missing(store: Store) -> None:
     with pytest.raises(FetchRefused) as caught:
         fetch_into(store, [Scripted(DATA, forever="missing"), Scripted(DATA, forever="missing")])
