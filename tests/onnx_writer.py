@@ -76,6 +76,12 @@ def root(path: Path) -> Path:
     return write(path, Graph([node("Sqrt", ["x"], ["y"])], *ports))
 
 
+def half_sound(path: Path) -> Path:
+    """Write a float32 model (1, 4) to itself, ``y``, and to its square root, ``z``."""
+    ports = ([("x", "float32", (1, 4))], [("y", "float32", (1, 4)), ("z", "float32", (1, 4))])
+    return write(path, Graph([node("Identity", ["x"], ["y"]), node("Sqrt", ["x"], ["z"])], *ports))
+
+
 def endless(path: Path, turns: int = 1 << 62) -> Path:
     """Write a model (1, 4) to (1, 4) that adds to its input ``turns`` times."""
     body = Graph(

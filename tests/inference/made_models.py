@@ -17,7 +17,7 @@ def folder(at: Path, make: Callable[[Path], Path], *, width: int = 4, **more: An
     at.mkdir(parents=True, exist_ok=True)
     x = {"name": "x", "dtype": "float32", "shape": [1, width]}
     y = {"name": "y", "dtype": "float32", "shape": [1, 4]}
-    return write(at, make(at / "m.onnx"), [x], [y], **more)
+    return write(at, make(at / "m.onnx"), [x], more.pop("outputs", [y]), **more)
 
 
 def beside(at: Path, location: str, **where: str) -> Path:

@@ -105,15 +105,25 @@ def test_a_model_that_gives_nan_for_a_golden_sample_is_refused(tmp_path: Path) -
     make = onnx_writer.root
     sound = folder(tmp_path / "a", make, golden=[sample(tmp_path / "a", [4.0, 9.0, 1.0, 0.0], rows=1)])
     assert isinstance(tried(spec(sound)), Proof)
-    # A pipeline that only looks for the largest number passes over what is none.
-    steps: dict[str, Any] = {"postprocess": [{"classify": {"top_k": 1}}]}
-    plain: dict[str, Any] = {}
-    for postprocess in (plain, steps):
-        at = tmp_path / f"b{len(postprocess)}"
-        golden = [sample(at, [4.0, -1.0, 1.0, 0.0], rows=1)]
-        error = refused(spec(folder(at, make, golden=golden, **postprocess)))
-        assert isinstance(error, WarmupFailed), error
-        assert error.attributes["stage"] == "golden"
+    at = tmp_path / "b"
+    error = refused(spec(folder(at, make, golden=[sample(at, [4.0, -1.0, 1.0, 0.0], rows=1)])))
+    assert isinstance(error, WarmupFailed)
+    assert error.attributes["stage"] == "golden"
+
+
+def test_nan_is_refused_even_where_the_card_s_steps_do_not_look(tmp_path: Path) -> None:
+    ports = [{"name": name, "dtype": "float32", "shape": [1, 4]} for name in ("y", "z")]
+    card: dict[str, Any] = {"outputs": ports, "postprocess": [{"tensors": {"outputs": ["y"]}}]}
+    for first, sound in ((1.0, True), (-1.0, False)):
+        at = tmp_path / str(sound)
+        golden = [sample(at, [first, 9.0, 1.0, 0.0], rows=1)]
+        wanted = spec(folder(at, onnx_writer.half_sound, golden=golden, **card))
+        if sound:
+            assert isinstance(tried(wanted), Proof)
+            continue
+        error = refused(wanted)
+        assert isinstance(error, WarmupFailed)
+        assert "golden/0.f32: output z holds NaN or infinity" in error.message
 
 
 def test_every_end_names_its_stage(tmp_path: Path) -> None:
