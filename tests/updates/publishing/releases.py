@@ -63,3 +63,8 @@ def begin(folder: Path, clock: Hand, profile: Profile = Profile.ONLINE) -> Repos
     """Begin a repository with its keys beside it."""
     keys = KeyFolders([folder.with_suffix(".keys")], no_passphrase)
     return Repository.create(folder, keys, profile, clock=clock)
+
+
+def reopen(folder: Path, clock: Hand) -> Repository:
+    """Open a repository whose keys lie beside it."""
+    return Repository.open(folder, KeyFolders([folder.with_suffix(".keys")], no_passphrase), clock=clock)

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.updates.publishing.assigning import Change
 from gateway.updates.publishing.repository import Repository
-from tests.updates.publishing.releases import Hand, begin, pack
+from tests.updates.publishing.releases import Hand, begin, pack, reopen
 from tests.updates.trust.boards import Board, ScriptedSource, board
 
 
@@ -18,15 +18,24 @@ def _clock() -> Hand:
     return Hand()
 
 
-@pytest.fixture(name="repository")
-def _repository(tmp_path: Path, clock: Hand) -> Repository:
-    """Return one with releases 1 and 2 of the model door, of which the group hall runs the second."""
-    made = begin(tmp_path / "repository", clock)
+@pytest.fixture(name="published", scope="package")
+def _published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of what every test gets a copy of: making it takes some hundred syncs of the disk."""
+    folder = tmp_path_factory.mktemp("published")
+    made = begin(folder / "repository", Hand())
     for number in (1, 2):
-        made.add(pack(tmp_path, number))
+        made.add(pack(folder, number))
     made.assign("hall", Change({"door": 2}))
     made.publish()
-    return made
+    return folder
+
+
+@pytest.fixture(name="repository")
+def _repository(published: Path, tmp_path: Path, clock: Hand) -> Repository:
+    """Return one with releases 1 and 2 of the model door, of which the group hall runs the second."""
+    for name in ("repository", "repository.keys"):
+        shutil.copytree(published / name, tmp_path / name)
+    return reopen(tmp_path / "repository", clock)
 
 
 @pytest.fixture(name="source")
