@@ -41,6 +41,7 @@ __all__ = ["Offer", "Refreshed", "TrustFacts", "UpdaterOptions", "UpdaterSession
 Answer = TypeVar("Answer")
 
 _KILL_WAIT_S: Final = 5.0
+_STATUS_WAIT_S: Final = 1.0
 # Beyond the child's own deadlines: it is given the chance to say itself what went wrong.
 _GRACE_S: Final = 15.0
 _MOST_STDERR_BYTES: Final = 16 << 10
@@ -240,7 +241,8 @@ class UpdaterSession:
             await self._end()
             raise FetchFailed("the updater said what nobody can read", **self._facts()) from None
         except asyncio.CancelledError:
-            await self._end()
+            if self._process is not None:
+                await self._kill(self._process)
             raise
 
     async def _hear(self, deadline_s: float) -> Mapping[str, Any]:
@@ -292,9 +294,8 @@ class UpdaterSession:
         process = self._process
         if process is None:
             return "does not run"
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(process.wait())), 0.2)
-        by_itself = process.returncode is not None
+        # Its last words may come before its exit status.
+        by_itself = await done_by(asyncio.ensure_future(process.wait()), time.monotonic() + _STATUS_WAIT_S)
         await self._kill(process)
         return _ending(process.returncode, bytes(self._stderr)) if by_itself else "was ended"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import select
 import signal
@@ -26,6 +27,8 @@ from gateway.errors import (
     StoreFailed,
     TrustFailed,
 )
+from gateway.mqtt.connection import Connection
+from gateway.mqtt.message import Message, PublishProperties
 from gateway.updates import updater
 from gateway.updates.release import CHUNK_BYTES, Release, manifest_digest
 from gateway.updates.transport.folder import READY_FILE
@@ -34,7 +37,7 @@ from tests.broker import Broker, free_port
 from tests.mqtt.watch import settings_for
 from tests.updates.transport.blobs import noise
 from tests.updates.transport.static_server import Call, StaticServer
-from tests.updates.transport.test_mqtt import responder
+from tests.updates.transport.test_mqtt import liar, responder
 from tests.updates.updater_world import World, world
 
 MOST_RSS_BYTES = 80_000_000
@@ -231,9 +234,7 @@ def test_a_release_beyond_the_quota_is_refused_before_any_byte_of_it_is_asked_fo
     assert server.sent_bytes == 0
 
 
-def test_a_blob_that_is_not_there_is_refused_at_once_and_a_storm_of_503_fails(
-    board: World, server: StaticServer
-) -> None:
+def test_a_blob_that_is_not_there_is_refused_at_once(board: World, server: StaticServer) -> None:
     path = weights_of(board.release(1, WEIGHTS))
     (board.folder / path).unlink()
     with pytest.raises(FetchRefused) as caught:
@@ -385,6 +386,21 @@ def test_blobs_come_over_the_broker_where_the_repository_has_metadata_alone(
         with responder(settings, elsewhere) as served:
             assert install(board, mqtt=settings) < MOST_RSS_BYTES
         assert served.answer_bytes >= len(WEIGHTS)
+
+
+def test_spoofed_chunks_over_the_broker_are_never_staged(board: World, tmp_path: Path) -> None:
+    def spoof(connection: Connection, message: Message) -> None:
+        wanted = json.loads(message.payload)["length"]
+        same = PublishProperties(correlation=message.correlation)
+        connection.publish(message.response_topic, bytes(wanted), properties=same)
+
+    board.release(1, WEIGHTS)
+    (board.folder / "blobs").rename(tmp_path / "away")
+    with Broker() as broker:
+        settings = settings_for(broker.url)
+        with liar(settings, spoof), pytest.raises(FetchRefused, match="not what was signed"):
+            install(board, mqtt=settings)
+    assert not (board.store.root / "releases/door").exists()
 
 
 # Ends.

@@ -5,8 +5,9 @@
    source is asked for it.
 2. Sources are asked in their order. After a round in which nobody brought a
    single good chunk comes a pause: exponential, with full jitter, and only so often.
-3. A source that refuses a blob is not asked for it again. A blob that every
-   source refuses is refused; anything else is a failure that may pass.
+3. A source that refuses a blob, or is silent about it, is not asked for it again.
+   A blob that every source refuses is refused; anything else is a failure that
+   may pass.
 4. All bytes that come count against a budget, good or not.
 """
 
@@ -17,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from gateway.errors import FetchFailed, FetchRefused, UpdateRefused
 from gateway.updates.release import CHUNK_BYTES, Blob
@@ -119,12 +120,12 @@ class _Standing:
     Attributes:
         source: Which.
         wrong: How often each chunk came wrong.
-        refusal: Why it is not asked any more.
+        refusal: Why it is not asked any more for this blob.
     """
 
     source: Source
     wrong: dict[int, int] = field(default_factory=dict)
-    refusal: FetchRefused | None = None
+    refusal: UpdateRefused | None = None
 
 
 class Downloader:
@@ -195,6 +196,8 @@ class Downloader:
                 if fetch.budget_bytes < 0:
                     raise
                 failure = error
+                if error.attributes.get("silent"):  # it was patient itself
+                    standing.refusal = error
                 fetch.came(int(error.attributes.get("lost_bytes", 0)))
             if not incoming.missing():
                 break
@@ -244,14 +247,15 @@ def _until(stream: Iterator[tuple[int, bytes]], fetch: Fetch) -> Iterator[tuple[
         fetch.check()
 
 
-def _all_refused(blob: Blob, standings: Sequence[_Standing]) -> FetchRefused:
+def _all_refused(blob: Blob, standings: Sequence[_Standing]) -> FetchRefused | FetchFailed:
     reasons = [standing.refusal for standing in standings if standing.refusal is not None]
     if not reasons:
         return FetchRefused(f"blob {blob.sha256[:12]}: there is no source to ask")
-    missing = all(reason.attributes.get("missing") for reason in reasons)
-    told = [reason for reason in reasons if not reason.attributes.get("missing")] or reasons
-    attributes: dict[str, Any] = {"blob": blob.sha256, "missing": 1 if missing else None}
-    return FetchRefused("; ".join(reason.message for reason in told), **attributes)
+    told = [reason for reason in reasons if not reason.attributes.get("missing")]
+    words = "; ".join(reason.message for reason in told or reasons)
+    if any(isinstance(reason, FetchFailed) for reason in reasons):
+        return FetchFailed(words, blob=blob.sha256)
+    return FetchRefused(words, blob=blob.sha256, missing=None if told else 1)
 
 
 def _given_up(blob: Blob, rounds: int, failure: UpdateRefused | None) -> FetchFailed:

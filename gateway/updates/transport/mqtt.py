@@ -124,7 +124,7 @@ class MqttSource:
 
         Raises:
             FetchRefused: The broker does not speak MQTT 5.
-            FetchFailed: It is not there, or nobody answers.
+            FetchFailed: It is not there, or nobody answers (``silent`` is 1).
         """
         pieces = (
             piece
@@ -201,7 +201,7 @@ class MqttSource:
                 break
             if times >= self._limits.tries:
                 what = f"nobody answers for blob {pull.blob.sha256[:12]}"
-                raise FetchFailed(f"{self.name}: {what}", source=self.name, blob=pull.blob.sha256)
+                raise FetchFailed(f"{self.name}: {what}", source=self.name, silent=1)
             self._send(connection, pull, piece, (now_s, times + 1))
         while len(pull.asked) < self._limits.window and len(pull.whole) < 2:
             piece_or_end = next(pull.queue, None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,13 +24,6 @@ class Run:
 def chunk_bytes(blob: Blob, index: int) -> int:
     """Return how long a chunk is: all are full but the last."""
     return min(CHUNK_BYTES, blob.size_bytes - index * CHUNK_BYTES)
-
-
-def is_chunk(blob: Blob, index: int, data: bytes) -> bool:
-    """Tell whether ``data`` is the very chunk that the blob's table names."""
-    if not 0 <= index < len(blob.chunks) or len(data) != chunk_bytes(blob, index):
-        return False
-    return hmac.compare_digest(hashlib.sha256(data).hexdigest(), blob.chunks[index])
 
 
 def runs(wanted: Sequence[int], longest: int) -> Iterator[Run]:

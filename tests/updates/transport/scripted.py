@@ -14,8 +14,8 @@ from tests.updates.transport.blobs import part_of
 class Scripted:
     """Serves one blob's bytes; ``script`` says what each call of ``chunks`` does, then it is honest.
 
-    A step is a word: ``ok``, ``refuse``, ``missing``, ``fail``, ``cut`` (one chunk, then a
-    failure), ``wrong`` (all chunks damaged), ``wrong-first`` (the first damaged), ``foreign``
+    A step is a word: ``ok``, ``refuse``, ``missing``, ``fail``, ``silent``, ``cut`` (one chunk,
+    then a failure), ``wrong`` (all chunks damaged), ``wrong-first`` (the first damaged), ``foreign``
     (a chunk that nobody asked for).
 
     Attributes:
@@ -42,8 +42,8 @@ class Scripted:
         self.asked.append(list(wanted))
         if step in {"refuse", "missing"}:
             raise FetchRefused(f"{self.name}: {step}", missing=1 if step == "missing" else None)
-        if step == "fail":
-            raise FetchFailed(f"{self.name}: {step}", lost_bytes=10)
+        if step in {"fail", "silent"}:
+            raise FetchFailed(f"{self.name}: {step}", lost_bytes=10, silent=1 if step == "silent" else None)
         if step == "foreign":
             yield len(blob.chunks) + 7, b"nobody asked"
         for place, index in enumerate(wanted):

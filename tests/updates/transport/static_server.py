@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import re
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -81,6 +82,7 @@ class StaticServer:
     Args:
         root: The folder.
         fault: Called instead of the good answer.
+        tls: For HTTPS.
 
     Attributes:
         calls: Every request, in order.
@@ -89,9 +91,10 @@ class StaticServer:
         stopping: Set when the test is over: faults that wait end by it.
     """
 
-    def __init__(self, root: Path, fault: Fault | None = None) -> None:
+    def __init__(self, root: Path, fault: Fault | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.root = root
         self.fault = fault
+        self._tls = tls
         self.calls: list[Call] = []
         self.connections = 0
         self.sent_bytes = 0
@@ -104,7 +107,7 @@ class StaticServer:
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> StaticServer:
         self._start(self._accept)
@@ -139,7 +142,7 @@ class StaticServer:
             self._start(self._converse, sock)
 
     def _converse(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), self._wrapped(sock) as sock:  # noqa: PLR1704 - the same, wrapped
             while head := self._head(sock):
                 call = Call(sock, head, self._body(head.split(" ")[1].lstrip("/")))
                 self.calls.append(call)
@@ -147,6 +150,9 @@ class StaticServer:
                     self.sent_bytes += len(call.part)
                 (self.fault or Call.serve)(call)
         self._open.discard(sock)
+
+    def _wrapped(self, sock: socket.socket) -> socket.socket:
+        return sock if self._tls is None else self._tls.wrap_socket(sock, server_side=True)
 
     def _head(self, sock: socket.socket) -> str:
         data = b""

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import FetchRefused, StoreFailed
-from gateway.updates.release import CHUNK_BYTES, Blob, Delta
+from gateway.updates.packing.patches import make_patches
+from gateway.updates.release import CHUNK_BYTES, Blob, Delta, Release, ReleaseFile
 from gateway.updates.store.store import Store
 from gateway.updates.transport.delta import ALGORITHM, apply, can_patch, memory_bytes
 from tests.updates.transport.blobs import blob_of, noise
@@ -94,6 +95,20 @@ def test_what_the_command_zstd_makes_is_understood(tmp_path: Path, level: str) -
     ]
     subprocess.run(command, check=True, capture_output=True)
     assert put_together(tmp_path, OLD, (tmp_path / "p").read_bytes(), blob_of(NEW)) == NEW
+
+
+def test_what_our_packer_makes_is_understood(tmp_path: Path) -> None:
+    old, new, made = (tmp_path / name for name in ("old", "new", "made"))
+    files = []
+    for folder, data in ((old, OLD), (new, NEW)):
+        folder.mkdir()
+        (folder / "model.tflite").write_bytes(data)
+        files.append(ReleaseFile("model.tflite", blob_of(data)))
+    before = Release("door", 1, "1", "tflite", (files[0],))
+    (patched,) = make_patches((old, before), (new, files[1:]), made)
+    assert patched.delta is not None
+    patch = (made / patched.delta.blob.sha256).read_bytes()
+    assert put_together(tmp_path / "made", OLD, patch, blob_of(NEW)) == NEW
 
 
 def test_chunks_go_into_a_real_store(tmp_path: Path, store: Store) -> None:

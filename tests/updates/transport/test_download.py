@@ -23,7 +23,7 @@ from tests.updates.transport.scripted import Scripted
 DATA = noise(3 * CHUNK_BYTES + 11)
 BLOB = blob_of(DATA)
 QUICK = FetchLimits(rounds=3, first_pause_s=0, longest_pause_s=0)
-STEPS = ("ok", "refuse", "missing", "fail", "cut", "wrong", "wrong-first", "foreign")
+STEPS = ("ok", "refuse", "missing", "fail", "silent", "cut", "wrong", "wrong-first", "foreign")
 
 
 def soon() -> float:
@@ -102,6 +102,13 @@ def test_a_refusal_is_final_only_when_every_source_refused(store: Store) -> None
     fetch_into(store, [refusing, failing])
     assert len(refusing.asked) == 1, "whoever refused is not asked again"
     assert len(failing.asked) == 3
+
+
+def test_whoever_is_silent_is_asked_once_and_may_speak_another_time(store: Store) -> None:
+    missing_here, silent_there = Scripted(DATA, forever="missing"), Scripted(DATA, forever="silent")
+    with pytest.raises(FetchFailed, match="silent"):
+        fetch_into(store, [missing_here, silent_there])
+    assert len(silent_there.asked) == 1
 
 
 def test_a_storm_of_failures_is_given_up_after_so_many_rounds(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from gateway.errors import FetchFailed, FetchRefused
 from gateway.updates.release import CHUNK_BYTES, Blob
 from gateway.updates.transport.http import LONGEST_RUN, MOST_HEAD_BYTES, HttpLimits, HttpSource
 from tests.broker import free_port
+from tests.mqtt.certificates import Certificates, make_certificates
 from tests.updates.transport.blobs import noise, part_of, put
 from tests.updates.transport.static_server import Call, Fault, StaticServer, gzipped
 
@@ -309,6 +311,36 @@ def test_a_deadline_that_has_passed_asks_nobody(server: StaticServer, source: Ht
     with pytest.raises(FetchFailed, match="deadline"):
         source.read("metadata/timestamp.json", 10, time.monotonic() - 1)
     assert server.connections == 0
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path, certificates: Certificates) -> Iterator[StaticServer]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.broker, certificates.broker_key)
+    with StaticServer(tmp_path, tls=context) as running:
+        yield running
+
+
+def test_an_authority_of_ones_own_is_named_by_the_environment(
+    tls_server: StaticServer, blob: Blob, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = HttpSource(tls_server.url, SHORT)
+    with pytest.raises(FetchFailed, match="certificate"):
+        take(stranger, blob, 1)
+    assert tls_server.calls == []
+    stranger.close()
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+    source = HttpSource(tls_server.url, SHORT)
+    assert take(source, blob, 1, 2) == {index: part_of(DATA, index) for index in (1, 2)}
+    tls_server.fault = drip(tls_server, HEAD)
+    with pytest.raises(FetchFailed, match="too slow"):
+        take(source, blob, 1)
+    source.close()
 
 
 def test_user_and_password_are_sent_but_never_told(server: StaticServer, blob: Blob) -> None:
