@@ -46,15 +46,15 @@ def collect(
     """
     spared = list(spare)
     names: list[str] = []
-    before = disk_bytes(layout)
     with told("collecting"):
+        before = disk_bytes(layout)
         for folder in _folders(layout.releases):
             keep = _named(records.get(folder.name)) | {
                 each.number for each in spared if each.model == folder.name
             }
             names += _collect_model(layout, folder, keep, keep_releases)
         names += _collect_blobs(layout, _wanted(layout, spared))
-    return Collected(max(0, before - disk_bytes(layout)), tuple(names))
+        return Collected(max(0, before - disk_bytes(layout)), tuple(names))
 
 
 def _collect_model(layout: Layout, folder: Path, keep: Collection[int], keep_releases: int) -> list[str]:

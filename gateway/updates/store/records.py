@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Callable
+from pathlib import Path
 
 from gateway.errors import GatewayBug, LostRace, StoreFailed
 from gateway.updates.state import DURABLE, ModelRecord
@@ -65,7 +66,7 @@ class Records:
         path = self._layout.record(model)
         with told(f"state of {model}"):
             try:
-                return decode(read_small(self._layout.root, path, MOST_STATE_BYTES), model)
+                return decode(self._bytes(path), model)
             except FileNotFoundError:
                 return ModelRecord(model, floor=self._second_floor(model))
             except StoreFailed as error:
@@ -79,6 +80,15 @@ class Records:
             with contextlib.suppress(OSError):  # a disk that only reads still serves
                 self._tell(model, aside(path).name, fault)
         return rebuilt
+
+    def _bytes(self, path: Path) -> bytes:
+        """Read a record's file; a disk that stumbles once is asked again, for a good record must not go."""
+        try:
+            return read_small(self._layout.root, path, MOST_STATE_BYTES)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return read_small(self._layout.root, path, MOST_STATE_BYTES)
 
     def commit(self, record: ModelRecord) -> None:
         """Make a record the one that counts, durably.
