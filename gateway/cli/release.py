@@ -46,6 +46,21 @@ def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="earlier release folder, to make patches from",
     )
+    _add_check_arguments(parser)
+    parser.add_argument("--min-gateway", default="", metavar="X.Y.Z", help="least version of the gateway")
+    parser.add_argument(
+        "--hardware",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only for these boards; can be repeated",
+    )
+    parser.add_argument(
+        "--min-release", type=int, default=0, metavar="N", help="boards never go below this release again"
+    )
+
+
+def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mutations",
         type=int,
@@ -68,17 +83,6 @@ def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--allow-blind", action="store_true", help="pack though the samples notice too little"
-    )
-    parser.add_argument("--min-gateway", default="", metavar="X.Y.Z", help="least version of the gateway")
-    parser.add_argument(
-        "--hardware",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only for these boards; can be repeated",
-    )
-    parser.add_argument(
-        "--min-release", type=int, default=0, metavar="N", help="boards never go below this release again"
     )
 
 

@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_argument(watch)
     watch.add_argument("--group", required=True, metavar="G", help="group of boards")
     watch.add_argument("--model", required=True, metavar="M", help="model whose assigned release is watched")
+    watch.add_argument("--to", type=Path, metavar="DIR", help="also copy what boards see there")
+    _add_policy_arguments(watch)
+    add_watch_arguments(watch)
+
+
+def _add_policy_arguments(watch: argparse.ArgumentParser) -> None:
     watch.add_argument(
         "--steps", default=DEFAULT_STEPS, metavar="P,P", help="percentages (default: %(default)s)"
     )
@@ -82,8 +88,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="release to go back to; the one before by default",
     )
-    watch.add_argument("--to", type=Path, metavar="DIR", help="also copy what boards see there")
-    add_watch_arguments(watch)
 
 
 def run(options: argparse.Namespace) -> int:
