@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.updates.manifest import read_manifest
 from gateway.updates.publishing import disk
 from gateway.updates.publishing.assigning import Change
 from gateway.updates.publishing.export import READY
 from gateway.updates.publishing.repository import Repository
 from gateway.updates.publishing.roles import ROLES
-from tests.updates.publishing.releases import DAY_S, Hand, pack
+from tests.updates.publishing.releases import DAY_S, Hand, blob_of, pack
 from tests.updates.trust.boards import Board, ScriptedSource, board
 
 Work = Callable[[Repository, Path], object]
@@ -60,6 +61,10 @@ def look(boards: list[Board], folder: Path) -> None:
         client.refresh()
         assert client.assignment("hall") is not None
         assert client.manifest("door", 1) is not None
+        for number in (1, 2):
+            manifest = client.manifest("door", number)
+            for blob in read_manifest(manifest).blobs() if manifest else ():
+                assert blob_of((folder / "blobs" / blob.sha256).read_bytes()) == blob
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from gateway.updates.publishing.assigning import Change
 from gateway.updates.publishing.keys import KeyFolders
 from gateway.updates.publishing.repository import Repository
 from gateway.updates.publishing.roles import OFFLINE, ROLES, Profile
-from gateway.updates.release import Delta
+from gateway.updates.release import CHUNK_BYTES, Delta
 from tests.updates.publishing.releases import (
     DAY_S,
     NOW_S,
@@ -145,6 +145,21 @@ def test_a_file_that_is_not_what_was_packed_is_refused(
     with pytest.raises(StoreFailed if harm == "gone" else PublishRefused, match=r"model\.tflite"):
         repository.add(folder)
     assert repository.status().releases == {}
+    assert not list(repository.folder.rglob(".tmp-*"))
+
+
+@pytest.mark.parametrize("wrong", ["sha256", "chunks"])
+def test_a_manifest_that_contradicts_itself_is_refused(
+    repository: Repository, tmp_path: Path, wrong: str
+) -> None:
+    folder = pack(tmp_path, 1, weights=b"w" * (CHUNK_BYTES + 5))
+    text = (folder / "manifest.json").read_text()
+    blob = read_manifest(text.encode()).files[1].blob
+    assert len(blob.chunks) == 2
+    true = blob.sha256 if wrong == "sha256" else blob.chunks[1]
+    (folder / "manifest.json").write_text(text.replace(true, "ab" * 32))
+    with pytest.raises(PublishRefused, match="not what the manifest says"):
+        repository.add(folder)
     assert not list(repository.folder.rglob(".tmp-*"))
 
 

@@ -168,6 +168,47 @@ def test_a_manifest_of_another_release_under_this_name_is_refused(
         client.manifest("door", 7)
 
 
+def test_an_assignment_of_another_group_under_this_name_is_refused(
+    board: Board, source: ScriptedSource, repository: Repository
+) -> None:
+    author = Thief(repository, "assign", "snapshot", "timestamp")
+
+    def swap(signed: Any) -> None:
+        hall = signed.targets["assign/hall.json"]
+        author.put_target(
+            f"assign/{hall.hashes['sha256']}.roof.json",
+            (repository.folder / "targets" / hall.get_prefixed_paths()[0]).read_bytes(),
+        )
+        signed.targets["assign/roof.json"] = hall
+
+    author.sign("assign", swap)
+    author.sign_state()
+    client = board.client(source)
+    client.refresh()
+    with pytest.raises(ManifestRefused, match="assignment of roof says that it is for hall"):
+        client.assignment("roof")
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "longer", "swap"])
+@pytest.mark.parametrize("wanted", ["assign", "models"])
+def test_a_manifest_or_assignment_that_is_not_what_was_signed_is_refused(
+    board: Board, source: ScriptedSource, wanted: str, harm: str
+) -> None:
+    client = board.client(source)
+    client.refresh()
+    # Still a fine document: one that the hash alone tells from the signed one.
+    harms = {
+        "flip": lambda data: data.replace(b'"schema":1', b'"schema": 1').replace(b"}\n", b"}"),
+        "cut": lambda data: data[:-1],
+        "longer": lambda data: data + b"\n",
+        "swap": lambda data: data.replace(b":2,", b":1,"),
+    }
+    source.twist = lambda path, data: harms[harm](data) if wanted in path and data else data
+    with pytest.raises((TrustFailed, FetchRefused)) as caught:
+        client.assignment("hall") if wanted == "assign" else client.manifest("door", 2)
+    assert isinstance(caught.value, FetchRefused) is (harm == "longer")
+
+
 def test_an_empty_server_is_told_from_a_lying_one(board: Board, source: ScriptedSource) -> None:
     source.twist = lambda path, data: None if "timestamp" in path else data
     with pytest.raises(FetchRefused, match=r"metadata/timestamp\.json is not there") as caught:
