@@ -188,6 +188,8 @@ def check_samples(name: str, tried: Sensitivity, least: float) -> None:
     Raises:
         SamplesBlind: They do not.
     """
+    if not tried.damaged().tried and any(not trial.is_card for trial in tried.trials):
+        raise SamplesBlind(f"{name}: no damaged model loaded, so nobody knows what the golden samples notice")
     for what, rate in (("damaged models", tried.damaged()), ("mistaken cards", tried.cards())):
         if rate.share < least:
             raise SamplesBlind(

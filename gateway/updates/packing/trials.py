@@ -19,7 +19,9 @@ from gateway.errors import LoadFailed, WarmupFailed
 DEFAULT_MUTATIONS: Final = 60
 DEFAULT_LEAST: Final = 0.5
 DEFAULT_TRIAL_S: Final = 60
-DEFAULT_MEMORY_BYTES: Final = 2 << 30
+BASE_MEMORY_BYTES: Final = 2 << 30
+# The damaged bytes, what they were, their numbers as float32 while noise is added, and the runtime's own.
+MEMORY_FACTOR: Final = 12
 _BASELINE: Final = "baseline"
 
 
@@ -132,7 +134,7 @@ def try_samples(
             "names": list(names),
             "mutations": mutations,
             "trial_s": trial_s,
-            "memory_bytes": DEFAULT_MEMORY_BYTES,
+            "memory_bytes": BASE_MEMORY_BYTES + MEMORY_FACTOR * _size(folder, names),
             "place": place,
             "parent": os.getpid(),
         }
@@ -155,6 +157,13 @@ def outcome_of(said: Mapping[str, Any]) -> Outcome:
     if "held" in said and "signal" not in said:
         return Outcome.UNNOTICED
     return Outcome.NOTICED if said.get("stage") == "golden" else Outcome.NOT_LOADED
+
+
+def _size(folder: Path, names: Sequence[str]) -> int:
+    try:
+        return sum((folder / name).stat().st_size for name in names)
+    except OSError as error:
+        raise LoadFailed(f"{folder}: {error.strerror or error}") from error
 
 
 def _converse(

@@ -47,6 +47,12 @@ def test_cards_and_damage_are_both_held_to_the_least() -> None:
     check_samples("m", tried, 0.3)
 
 
+def test_samples_that_were_tried_on_nothing_are_not_taken_for_good() -> None:
+    trials = (Trial(False, "a", Outcome.NOT_LOADED), Trial(True, "b", Outcome.NOTICED))
+    with pytest.raises(SamplesBlind, match="no damaged model loaded"):
+        check_samples("m", Sensitivity(trials, 1.0, 1.0, 1), 0.5)
+
+
 # With tflite-runtime the short one ends the process that loads it.
 @pytest.mark.parametrize("data", [b"\x18\0\0\0TFL3", b""])
 def test_a_model_that_does_not_load_is_told_by_its_error(tmp_path: Path, data: bytes) -> None:
