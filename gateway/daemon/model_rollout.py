@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.daemon.release_work import ReleaseWork
 from gateway.daemon.rollout_ports import RolloutPorts
-from gateway.errors import GatewayError, IllegalTransition, StoreFailed
+from gateway.errors import GatewayError, IllegalTransition, LostRace, StoreFailed
 from gateway.operations.log import log
 from gateway.updates import rollout
 from gateway.updates.assignment import Wish
@@ -164,7 +164,12 @@ class ModelRollout:
         Never raises for what the disk or a release does. Cancel-safe: what was committed is found again.
         """
         async with self._turn:
-            await self._take(event)
+            try:
+                await self._take(event)
+            except LostRace as error:  # nobody but us writes here; what the disk has is what counts
+                log.event("task_failed", task=f"rollout of {self.model}", error=error)
+                self.record = await asyncio.to_thread(self._ports.store.record, self.model)
+                self.reoffer = True
 
     async def until_unwanted(self, ref: ReleaseRef) -> None:
         """Return once ``ref`` is to be fetched no longer. Cancel-safe."""
@@ -186,7 +191,7 @@ class ModelRollout:
                 bad = ActiveBad(self.record.active, error.label, error.message, _now())
                 await self._take(bad)
                 return
-        await self._finish(step)
+        await self._follow(await self._finish(step))
 
     async def _take(self, event: Event) -> None:
         try:
@@ -194,14 +199,16 @@ class ModelRollout:
         except IllegalTransition as error:
             log.event("task_failed", task=f"rollout of {self.model}", error=error)
             return
-        if step.record.seq != self.record.seq:
-            if step.urgent and not await self._try_commit(step):
-                # What serves badly is replaced at once; the disk is asked again and again afterwards.
-                await self._finish(step)
-                await self._commit(step)
-                return
+        if step.record.seq == self.record.seq or await self._try_commit(step):
+            await self._follow(await self._finish(step))
+        elif step.urgent:
+            # What serves badly is replaced at once; the disk is asked again and again meanwhile.
+            follow = await self._finish(step)
             await self._commit(step)
-        await self._finish(step)
+            await self._follow(follow)
+        else:
+            await self._commit(step)
+            await self._follow(await self._finish(step))
 
     async def _commit(self, step: Step) -> None:
         """Ask the disk until it takes the record: what the record says is done only then."""
@@ -211,15 +218,29 @@ class ModelRollout:
             done = await self._try_commit(step)
 
     async def _try_commit(self, step: Step) -> bool:
+        """Write the record of a step; return False if the disk did not take it.
+
+        Raises:
+            LostRace: The record on the disk is another one.
+        """
         try:
             await asyncio.to_thread(self._ports.store.commit, durable(step.record))
+        except LostRace:
+            raise
         except GatewayError as error:
             log.event("store_failed", what=f"record of {self.model}", error=error)
             return False
         return True
 
-    async def _finish(self, step: Step) -> None:
-        """Take the step's record for true, tell of it, and do what it asks for."""
+    async def _follow(self, events: list[Event]) -> None:
+        for event in events:
+            await self._take(event)
+        self._changed.set()
+        self._ports.changed()
+        self._ports.consider()
+
+    async def _finish(self, step: Step) -> list[Event]:
+        """Take the step's record for true, tell of it, do what it asks for; return what follows at once."""
         before, self.record = self.record, step.record
         if self.record.phase is not Phase.FETCHING:
             self.wants = None
@@ -240,11 +261,7 @@ class ModelRollout:
                 break
             if event is not None:
                 follow.append(event)
-        for event in follow:
-            await self._take(event)
-        self._changed.set()
-        self._ports.changed()
-        self._ports.consider()
+        return follow
 
     async def _do(self, action: Action) -> Event | None:
         """Begin an action, or do it where it is quick; return the event that it is answered by at once.
@@ -315,9 +332,8 @@ class ModelRollout:
 
     async def _collect(self) -> None:
         keep = self._ports.settings().updates.keep_releases
-        spare = () if self.offer is None else (self.offer.release,)
         with contextlib.suppress(StoreFailed):  # room is given back at the next chance
-            await asyncio.to_thread(self._ports.store.collect, keep, spare)
+            await asyncio.to_thread(self._ports.store.collect, keep, self._ports.spare())
 
     def hindered(self, ref: ReleaseRef, error: GatewayError, *, permanent: bool) -> Hindered:
         """Return the event for what keeps a candidate from going on."""

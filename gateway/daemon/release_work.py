@@ -138,11 +138,11 @@ class ReleaseWork:
         """Run a candidate beside what serves."""
         ports, settings = self._ports, self._ports.settings()
         folder = str(ports.store.release_folder(self._model, ref.number))
-        gates = ShadowGates(frames, least_agreement, settings.updates.bake.p99_factor)
+        limits = ShadowGates(frames, least_agreement)
         version: Version | None = None
         try:
             version = await ports.catalog.candidate(self._model, folder, settings, _SHADOW_LANES)
-            run = ShadowRun(ports.dataplane, version, ShadowTally(gates))
+            run = ShadowRun(ports.dataplane, version, ShadowTally(limits))
             verdict = await run.verdict(settings.updates.bake.max_seconds)
         except ShadowFailed as error:
             await self._feed(self._hindered(ref, error))

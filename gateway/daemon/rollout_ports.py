@@ -9,6 +9,7 @@ from gateway.configuration.settings import Settings
 from gateway.daemon.catalog import Catalog
 from gateway.inference.dataplane import DataPlane
 from gateway.operations.metrics import Metrics
+from gateway.updates.release import Release
 from gateway.updates.store.store import Store
 
 
@@ -26,6 +27,7 @@ class RolloutPorts:
         changed: Asks for a new report.
         consider: Asks whether anything waits for this, such as a switch for its mates.
         connected: Whether the broker is there to be told.
+        spare: Releases on their way that no record names yet.
         may_commit: Whether no mate of a model's set is still in its bake.
     """
 
@@ -38,4 +40,5 @@ class RolloutPorts:
     changed: Callable[[], None]
     consider: Callable[[], None]
     connected: Callable[[], bool]
+    spare: Callable[[], list[Release]]
     may_commit: Callable[[str], bool]

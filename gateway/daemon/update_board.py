@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from gateway.configuration.settings import UpdateSettings
 from gateway.daemon.model_rollout import ModelRollout
 from gateway.updates.assignment import Assignment, Window
+from gateway.updates.release import Release
 from gateway.updates.reported import Trust
 from gateway.updates.selection import Selection, judge_assigned, members
 from gateway.updates.state import Phase
@@ -55,6 +56,10 @@ class UpdateBoard:
         """Return the rollouts that switch together with a model's, its own among them."""
         names = (model,) if self.assignment is None else members(self.assignment, model)
         return [self.rollouts[name] for name in names if name in self.rollouts]
+
+    def spare(self) -> list[Release]:
+        """Return the releases that are wished: what there is of them must not be collected."""
+        return [each.offer.release for each in self.rollouts.values() if each.offer is not None]
 
     def may_commit(self, model: str) -> bool:
         """Return whether no mate's bake is still open."""

@@ -39,6 +39,7 @@ _PERMANENT = (FetchRefused, ManifestRefused)
 POLL = "poll"
 RETRY = "retry"
 START = "start"
+WANTED = "wanted"
 
 
 class Looks:
@@ -61,6 +62,7 @@ class Looks:
         self._bell = asyncio.Event()
         self._because = START
         self._asked = False
+        self._looking = False
         self._tokens = Tokens(_BURST, _PERIOD_S)
         self._failures = 0
         self._told_percent, self._told_s = 0.0, 0.0
@@ -77,11 +79,21 @@ class Looks:
         self._asked = self._asked or asked
         self._bell.set()
 
+    def ring_if_wanted(self) -> None:
+        """Look soon if a release is to be fetched and nobody is at it."""
+        if not self._looking and any(r.wants is not None for r in self._board.rollouts.values()):
+            self.ring(WANTED)
+
     async def run(self) -> None:
         """Look for ever; ends by cancellation."""
         while True:
             because = await self._next()
-            await self._look(because)
+            self._looking = True
+            try:
+                await self._look(because)
+            finally:
+                self._looking = False
+            self.ring_if_wanted()
 
     async def _next(self) -> str:
         """Wait until it is time to look; return why."""
@@ -209,9 +221,8 @@ class Looks:
 
     async def _make_room(self, rollout: ModelRollout, ref: ReleaseRef, error: DiskFull) -> None:
         """Remove all that no record needs; what still does not fit waits for its next try."""
-        spare = [each.offer.release for each in self._board.rollouts.values() if each.offer is not None]
         try:
-            collected = await asyncio.to_thread(self._ports.store.collect, 0, spare)
+            collected = await asyncio.to_thread(self._ports.store.collect, 0, self._ports.spare())
         except GatewayError as failure:
             log.event("store_failed", what="collection", error=failure)
             collected = None

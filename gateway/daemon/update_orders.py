@@ -74,7 +74,7 @@ class Orders:
                 return await self._roll_back(order)
             case "gc":
                 keep = self._board.settings.keep_releases
-                collected = await asyncio.to_thread(self._ports.store.collect, keep)
+                collected = await asyncio.to_thread(self._ports.store.collect, keep, self._ports.spare())
                 return {"freed_bytes": collected.freed_bytes}
             case "fsck":
                 return await self._check()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from gateway.daemon.model_rollout import ModelRollout
 from gateway.daemon.rollout_ports import RolloutPorts
@@ -18,10 +19,19 @@ from gateway.updates.state import Phase
 _LONGEST_WAIT_S = 3600.0
 
 
+def _nobody() -> None:
+    """Stand in for who is told."""
+
+
 class Turns:
-    """The attendant of all rollouts of one board."""
+    """The attendant of all rollouts of one board.
+
+    Attributes:
+        on_attended: Told whenever all rollouts were attended to.
+    """
 
     def __init__(self, board: UpdateBoard, ports: RolloutPorts) -> None:
+        self.on_attended: Callable[[], None] = _nobody
         self._board = board
         self._ports = ports
         self._wake = asyncio.Event()
@@ -58,6 +68,7 @@ class Turns:
                 await self._offer(rollout, asked=False)
         await self._give_turn()
         await self._allow_switches()
+        self.on_attended()
 
     async def _offer(self, rollout: ModelRollout, *, asked: bool) -> None:
         rollout.reoffer = False

@@ -109,6 +109,7 @@ class Updates:
             changed=self._changed,
             consider=self._consider,
             connected=lambda: self._link is not None and self._link.control.connected,
+            spare=self.board.spare,
             may_commit=self.board.may_commit,
         )
         await self.prepare(settings)
@@ -154,6 +155,7 @@ class Updates:
         self._link = link
         turns = self._turns = Turns(board, ports)
         looks = Looks(board, ports, turns, lambda: updater_options(self._settings(), ports.store))
+        turns.on_attended = looks.ring_if_wanted
         orders = self._orders = Orders(board, ports, looks, turns)
         names = (settings.mqtt.topic_prefix, self._gateway, settings.updates.group)
 

@@ -90,7 +90,6 @@ EVENTS: Final[Mapping[str, EventKind]] = {
         _INFO,
         "The repository was looked at and believed.",
         ("because", "assignment", "versions", "clock", "peak_bytes"),
-        (),
     ),
     "update_look_failed": EventKind(
         _WARNING,

@@ -13,7 +13,7 @@ from gateway.frames.steps import Finisher, Fitted, Journey, Site
 from gateway.frames.values import Numbers
 
 KILL, HANG, RAISE, NO_MEMORY, SLOW = 9001.0, 9002.0, 9003.0, 9004.0, 9005.0
-SLOW_S = 0.3
+SLOW_S = float(os.environ.get("TROUBLE_SLOW_S", "0.3"))
 
 
 @dataclass(frozen=True, slots=True)

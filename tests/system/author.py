@@ -1,4 +1,4 @@
-"""An author of releases beside a running daemon: a signed repository, releases of shipped models, a doorbell."""
+"""An author of releases beside a running daemon: a signed repository, shipped models, a doorbell."""
 
 from __future__ import annotations
 
@@ -79,6 +79,12 @@ class Author:
             release = self.repository.add(folder)
             numbers[release.model] = release.number
         assignment = self.repository.assign(GROUP, Change(numbers, sets=sets, **wish))
+        self.repository.publish()
+        return assignment
+
+    def assign_again(self, model: str, number: int, **wish: Any) -> Assignment:
+        """Assign a release that was added before, and sign."""
+        assignment = self.repository.assign(GROUP, Change({model: number}, **wish))
         self.repository.publish()
         return assignment
 

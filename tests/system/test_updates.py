@@ -3,66 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from gateway.updates.release import manifest_digest
 from tests.broker import Broker
 from tests.system.author import Author
 from tests.system.pictures import window
-from tests.system.running import MODELS, Client, Daemon, subscribed, until
-
-TENSOR = {"content_type": "application/vnd.gateway.tensor", "dtype": "float32", "shape": "100,6"}
-CONFIG = f"""
-gateway: {{id: test}}
-models:
-  motion: {{path: {MODELS}/motion-int8}}
-pipelines:
-  moves: {{model: motion, ttl_ms: 20000}}
-sensors:
-  declared:
-    watch: {{streams: {{motion: {{topic: watch/motion, delivery: every}}}}, pipelines: [moves]}}
-"""
-
-
-@pytest.fixture
-def author(tmp_path: Path) -> Author:
-    return Author(tmp_path)
-
-
-class Frames:
-    """Sends frames and counts the results, one for one."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.sent = 0
-        self.versions: list[str] = []
-
-    def send(self, count: int) -> None:
-        """Send frames and wait for the result of each."""
-        for _ in range(count):
-            self.sent += 1
-            self.client.publish("watch/motion", window(), id=f"f{self.sent}", **TENSOR)  # type: ignore[arg-type]
-            result = self.client.result(lambda found: "prediction" in found)
-            assert result["frame"]["id"] == f"f{self.sent}"
-            self.versions.append(result["model"]["version"])
-
-
-@pytest.fixture
-def frames(client: Client) -> Iterator[Frames]:
-    client.subscribe("gw/test/results/#")
-    yield Frames(client)
-
-
-def release_of(daemon: Daemon, model: str = "motion") -> dict[str, Any]:
-    found: dict[str, Any] = next(m for m in daemon.status()["models"] if m["name"] == model)["release"]
-    return found
-
-
-def steps(daemon: Daemon, model: str = "motion") -> list[str]:
-    return [e["step"] for e in daemon.events if e["event"] == "release_step" and e["model"] == model]
+from tests.system.releases import CONFIG, KILL, PLUGINS, SLOW, TENSOR, Frames, release_of, steps
+from tests.system.running import Client, Daemon, subscribed
 
 
 def test_a_release_is_fetched_proven_switched_to_and_committed(
@@ -86,3 +35,88 @@ def test_a_release_is_fetched_proven_switched_to_and_committed(
         ]
         assert daemon.stop() == 0
     assert json.loads((author.folder / "store/state/motion.json").read_text())
+
+
+def test_a_release_that_answers_its_golden_samples_wrongly_is_refused_and_what_serves_goes_on(
+    tmp_path: Path, broker: Broker, client: Client, author: Author, frames: Frames
+) -> None:
+    bad = author.release("motion-int8", "motion", 1, ("label: walking", "label: running"))
+    author.publish(bad)
+    with Daemon(tmp_path, CONFIG + author.settings(), broker.url) as daemon:
+        daemon.ready()
+        pids = daemon.lanes("motion")
+        assert "golden" in daemon.wait_event("release_step", step="rejected")["reason"]
+        daemon.wait_event("release_refused")
+        found = release_of(daemon)
+        assert found["last_error"]["code"] == "update.quarantined"
+        assert (found["active"]["release"], found["quarantined"]) == (0, [1])
+        subscribed(broker, "watch/motion")
+        frames.send(3)
+        assert daemon.lanes("motion") == pids
+        assert daemon.stop() == 0
+
+
+def test_a_release_that_is_slow_is_sent_back_from_its_bake(
+    tmp_path: Path, broker: Broker, client: Client, author: Author, frames: Frames
+) -> None:
+    slow = author.release("motion-int8", "motion", 1, ("  - window:", "  - trouble\n  - window:"))
+    author.publish()
+    settings = CONFIG + author.settings(bake={"requests": 10_000})
+    with Daemon(tmp_path, settings, broker.url, PYTHONPATH=PLUGINS, TROUBLE_SLOW_S="0.02") as daemon:
+        daemon.ready()
+        subscribed(broker, "watch/motion")
+        frames.send(80, SLOW)
+        author.push(client, slow)
+        daemon.wait_event("release_step", step="serving")
+        frames.send(80, SLOW)
+        assert " ms at p" in daemon.wait_event("release_step", step="rolled_back")["reason"]
+        daemon.wait_event("release_step", step="quarantined")
+        daemon.wait_event("release_switched", 2)
+        frames.send(3)
+        assert frames.versions[-1] == "1.0.0"
+        assert release_of(daemon)["active"]["release"] == 0
+        assert daemon.stop() == 0
+
+
+def test_a_release_whose_workers_die_is_sent_back_from_its_bake(
+    tmp_path: Path, broker: Broker, client: Client, author: Author, frames: Frames
+) -> None:
+    deadly = author.release("motion-int8", "motion", 1, ("  - window:", "  - trouble\n  - window:"))
+    author.publish()
+    settings = CONFIG + author.settings(bake={"requests": 10_000})
+    with Daemon(tmp_path, settings, broker.url, PYTHONPATH=PLUGINS) as daemon:
+        daemon.ready()
+        subscribed(broker, "watch/motion")
+        frames.send(5, KILL)
+        author.push(client, deadly)
+        daemon.wait_event("release_step", step="serving")
+        for number in range(3):
+            client.publish("watch/motion", window(number, first=KILL), **TENSOR)
+        assert "workers died" in daemon.wait_event("release_step", step="rolled_back")["reason"]
+        daemon.wait_event("release_switched", 2)
+        frames.send(3)
+        assert daemon.stop() == 0
+
+
+def test_the_report_proves_what_is_mapped_and_the_events_tell_the_way(
+    tmp_path: Path, broker: Broker, client: Client, author: Author, frames: Frames
+) -> None:
+    client.subscribe("gw/test/models/#")
+    author.publish(author.release("motion-int8", "motion", 1))
+    with Daemon(tmp_path, CONFIG + author.settings(bake={"requests": 0}), broker.url) as daemon:
+        daemon.ready()
+        author.ring(client, "bell-7")
+
+        def committed(said: dict[str, Any]) -> bool:
+            motion = said.get("models", {}).get("motion", {})
+            return (
+                motion.get("floor") == 1 and said["request_id"] == "bell-7" and motion["active"]["answering"]
+            )
+
+        report = client.result(committed)
+        active = report["models"]["motion"]["active"]
+        assert active["release"] == 1
+        assert active["digest"] == manifest_digest((author.folder / "motion-1/manifest.json").read_bytes())
+        assert set(active["mapped"]) == {str(pid) for pid in daemon.lanes("motion")}
+        assert report["trust"]["versions"]["assign"] == 2
+        assert daemon.stop() == 0

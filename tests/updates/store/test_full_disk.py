@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,25 +16,8 @@ from gateway.updates.state import Phase
 from gateway.updates.store.audit import breaks
 from gateway.updates.store.failpoints import armed
 from gateway.updates.store.store import Store
+from tests.updates.store.conftest import SIZE_BYTES
 from tests.updates.store.transaction import MODEL, blob_of, install, noise, open_store, ref_of, release_of
-
-SIZE_BYTES = 8 << 20
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a full disk needs a mount, and that needs root")
-
-
-@pytest.fixture(name="disk")
-def _disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES},mode=755", "tmpfs", str(disk)]
-    mounted = subprocess.run(command, check=False, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here, so a full disk was not tried: {mounted.stderr}")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.fixture(name="full")
