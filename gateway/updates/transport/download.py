@@ -229,10 +229,20 @@ class Downloader:
         """Wait before the next round, but not past the deadline, and not when it is stopped."""
         if not idle:
             return
-        longest_s = min(self._limits.longest_pause_s, self._limits.first_pause_s * 2 ** (idle - 1))
-        left_s = fetch.deadline_s - time.monotonic()
-        fetch.stop.wait(max(0.0, min(random.random() * longest_s, left_s)))
+        wait_s = min(pause_s(self._limits, idle, random.random()), fetch.deadline_s - time.monotonic())
+        fetch.stop.wait(max(0.0, wait_s))
         fetch.check()
+
+
+def pause_s(limits: FetchLimits, idle: int, jitter: float) -> float:
+    """Return the pause after so many rounds in a row without a good chunk.
+
+    Args:
+        limits: What a fetch may cost.
+        idle: The rounds; at least 1.
+        jitter: Random number in [0, 1): all of the pause is left to it, so that a fleet spreads.
+    """
+    return jitter * min(limits.longest_pause_s, limits.first_pause_s * 2.0 ** (idle - 1))
 
 
 def missing_bytes(blob: Blob, incoming: Incoming) -> int:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gateway.errors import FetchFailed, FetchRefused
 from gateway.updates.release import CHUNK_BYTES, Blob
 from gateway.updates.store.store import Store
-from gateway.updates.transport.download import Downloader, Fetch, FetchLimits
+from gateway.updates.transport.download import Downloader, Fetch, FetchLimits, pause_s
 from tests.updates.transport.blobs import blob_of, noise
 from tests.updates.transport.scripted import Scripted
 
@@ -173,6 +173,13 @@ class _Stopping(Scripted):
     def chunks(self, blob: Blob, wanted: Sequence[int], deadline_s: float) -> NoReturn:
         self._timer.start()
         raise FetchFailed("later")
+
+
+def test_pauses_double_up_to_a_bound_and_are_all_jitter() -> None:
+    limits = FetchLimits(first_pause_s=0.5, longest_pause_s=30)
+    assert [pause_s(limits, idle, 1) for idle in range(1, 9)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert pause_s(limits, 8, 0) == 0
+    assert pause_s(limits, 3, 0.25) == 0.5
 
 
 def test_the_deadline_ends_it_in_a_pause_too(store: Store) -> None:

@@ -225,6 +225,21 @@ def test_answers_to_nothing_that_was_asked_are_overlooked(broker: Broker, tmp_pa
         assert take(source, blob, 0, 3) == {0: part_of(DATA, 0), 3: part_of(DATA, 3)}
 
 
+@pytest.mark.parametrize("size", [0, 1, 131_071, 131_073])
+def test_a_piece_of_another_length_is_no_answer(broker: Broker, blob: Blob, size: int) -> None:
+    def wrong(connection: Connection, message: Message) -> None:
+        same = PublishProperties(correlation=message.correlation)
+        connection.publish(message.response_topic, bytes(size), properties=same)
+
+    settings = settings_for(broker.url)
+    with (
+        liar(settings, wrong),
+        closing(MqttSource(settings, "gw", HASTY)) as source,
+        pytest.raises(FetchFailed, match="nobody answers"),
+    ):
+        take(source, blob, 0)
+
+
 def test_a_responder_serves_no_link_and_nothing_but_blobs(broker: Broker, tmp_path: Path, blob: Blob) -> None:
     secret = put(tmp_path / "blobs", noise(10, seed=9))  # lies in blobs/blobs/
     (tmp_path / "blobs" / secret.sha256).symlink_to("/etc/passwd")
