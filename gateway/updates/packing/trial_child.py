@@ -53,8 +53,9 @@ def main() -> int:
     request = json.loads(sys.stdin.buffer.read())
     _confine(request["parent"])
     folder = read_folder(request["folder"])
-    # The healthy model is loaded once here, for its runtime's imports; sessions are for the forks.
-    LoadedModel.load(_spec(folder.folder)).engine.close()
+    # The healthy model is loaded once here, for its runtime's imports; sessions are for the forks. The one
+    # thread that a runtime may have begun by then idles; should a fork ever wait for it, its alarm ends it.
+    LoadedModel.load(_spec(folder.folder)).close()
     trials = _Trials(folder, request)
     for said in trials.run():
         out.write(json.dumps(said, separators=(",", ":")) + "\n")
