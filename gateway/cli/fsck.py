@@ -74,8 +74,8 @@ def examine(layout: Layout, *, mend: bool) -> tuple[list[Finding], bool]:
     except StoreBusy as error:
         if mend:
             raise StoreBusy(
-                f'{error.message}: stop it first, or give it the order {{"do": "fsck"}} on '
-                "<prefix>/<id>/models/cmd",
+                f'{error.message}: stop it to mend the store; the order {{"do": "fsck"}} on '
+                "<prefix>/<id>/models/cmd lets it check without mending",
                 **error.attributes,
             ) from error
         settled = False

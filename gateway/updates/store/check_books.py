@@ -114,8 +114,9 @@ class Books:
             yield self._problem(path, problem, "write it anew", lambda: replace(path, data, "floor"))
 
     def _state_folder(self) -> Iterator[Problem]:
+        known = (self.layout.ballast, self.layout.pause)
         for path in sorted(self.layout.state.iterdir()):
-            if path == self.layout.ballast or path.name.startswith(TEMPORARY) or model_of(path.name):
+            if path in known or path.name.startswith(TEMPORARY) or model_of(path.name):
                 continue
             kept = ".bad-" in path.name
             problem = "a damaged record was set aside" if kept else "it is nothing of the store's making"

@@ -11,7 +11,6 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -182,20 +181,6 @@ def _remove_tree(folder: Path) -> None:
     for path in inner:
         _remove_tree(path)
     shutil.rmtree(folder)
-
-
-def unlink_after(failed: Callable[[], None], path: Path) -> None:
-    """Run one step on a file; if it fails, unlink the file, so that nobody trusts its cached bytes.
-
-    Raises:
-        OSError: The step failed.
-    """
-    try:
-        failed()
-    except OSError:
-        with contextlib.suppress(OSError):
-            path.unlink()
-        raise
 
 
 def _is_there(path: Path) -> bool:

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,34 +21,29 @@ VARIABLE: Final = "GATEWAY_FAILPOINT"
 
 # What is written whole: a new file, synced, renamed over the old one.
 _WHOLE: Final = ("create", "write", "fsync", "rename", "folder_fsync")
-POINTS: Final[frozenset[str]] = frozenset(
-    f"{what}.{step}"
-    for what, steps in {
-        "open": ("folder_fsync",),
-        "state": _WHOLE,
-        "floor": _WHOLE,
-        "quarantine": _WHOLE,
-        "aside": ("rename", "folder_fsync"),
-        "part": ("create", "allocate", "write", "fdatasync", "seal", "fsync", "read_back", "folder_fsync"),
-        "blob": ("rename", "folder_fsync", "remove"),
-        "release": ("make", "link", "create", "write", "fsync", "seal", "away", "rename", "folder_fsync"),
-        "audit": ("write", "fsync", "cut", "rotate", "folder_fsync"),
-        "collect": ("rename", "remove", "folder_fsync"),
-        "ballast": ("create", "write", "fsync", "drop"),
-    }.items()
-    for step in steps
-)
+_STORE: Final[Mapping[str, tuple[str, ...]]] = {
+    "open": ("folder_fsync",),
+    "state": _WHOLE,
+    "floor": _WHOLE,
+    "quarantine": _WHOLE,
+    "pause": _WHOLE,
+    "aside": ("rename", "folder_fsync"),
+    "part": ("create", "allocate", "write", "fdatasync", "seal", "fsync", "read_back", "folder_fsync"),
+    "blob": ("rename", "folder_fsync", "remove"),
+    "release": ("make", "link", "create", "write", "fsync", "seal", "away", "rename", "folder_fsync"),
+    "audit": ("write", "fsync", "cut", "rotate", "folder_fsync"),
+    "collect": ("rename", "remove", "folder_fsync"),
+    "ballast": ("create", "write", "fsync", "drop"),
+}
+_TRUST: Final[Mapping[str, tuple[str, ...]]] = {
+    "generation": ("make", "create", "write", "fsync", "folder_fsync", "remove"),
+    "trust": _WHOLE,
+    "trust_floor": _WHOLE,
+    "trust_clock": _WHOLE,
+}
+POINTS: Final = frozenset(f"{what}.{step}" for what, steps in _STORE.items() for step in steps)
 # Those of the updater's trust, which has its own folder in the store.
-TRUST_POINTS: Final[frozenset[str]] = frozenset(
-    f"{what}.{step}"
-    for what, steps in {
-        "generation": ("make", "create", "write", "fsync", "folder_fsync", "remove"),
-        "trust": _WHOLE,
-        "trust_floor": _WHOLE,
-        "trust_clock": _WHOLE,
-    }.items()
-    for step in steps
-)
+TRUST_POINTS: Final = frozenset(f"{what}.{step}" for what, steps in _TRUST.items() for step in steps)
 
 
 @dataclass(slots=True)

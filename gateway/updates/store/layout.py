@@ -70,6 +70,11 @@ class Layout:
         return self.state / ".reserve"
 
     @property
+    def pause(self) -> Path:
+        """The file that stands for the order to take nothing new."""
+        return self.state / ".paused"
+
+    @property
     def quarantine(self) -> Path:
         """The file of releases that are not tried again."""
         return self.root / "quarantine.json"

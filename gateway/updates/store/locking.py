@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -27,12 +29,12 @@ def take(path: Path) -> int:
     """
     for _ in range(_MOST_TRIES):
         with told(f"{path}"):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+            fd = _open(path)
         try:
             _lock(fd, path)
             # Whoever exchanged the file meanwhile would lock another one than we did.
             if _is_at(fd, path):
-                with told(f"{path}"):
+                with contextlib.suppress(OSError):  # the number is a service to people, not the lock
                     os.ftruncate(fd, 0)
                     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
                 return fd
@@ -41,6 +43,17 @@ def take(path: Path) -> int:
             raise
         os.close(fd)
     raise StoreFailed(f"{path}: somebody keeps exchanging the lock file")
+
+
+def _open(path: Path) -> int:
+    """Open the lock file; for reading alone if the disk cannot be written: what lies there still serves."""
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(path, flags | os.O_RDONLY)
 
 
 def share(path: Path) -> int | None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final
-
 from gateway.updates.store.durable import replace, sync_folder
 from gateway.updates.store.layout import Layout
 from gateway.updates.store.trouble import told
 
-NAME: Final = ".paused"
-
 
 def is_paused(layout: Layout) -> bool:
     """Say whether the order stands. What cannot be read does not stand."""
-    return _path(layout).is_file()
+    return layout.pause.is_file()
 
 
 def set_paused(layout: Layout, *, paused: bool) -> None:
@@ -24,14 +19,10 @@ def set_paused(layout: Layout, *, paused: bool) -> None:
         StoreFailed: The disk does not do it.
         DiskFull: There is no room.
     """
-    path = _path(layout)
+    path = layout.pause
     with told("pause"):
         if paused:
             replace(path, b"", "pause")
         elif path.exists():
             path.unlink()
             sync_folder(path.parent, "pause.folder_fsync")
-
-
-def _path(layout: Layout) -> Path:
-    return layout.state / NAME

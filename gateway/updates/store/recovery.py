@@ -30,11 +30,14 @@ def check_one_disk(layout: Layout) -> None:
 def clear_leftovers(layout: Layout) -> None:
     """Remove what was being made or removed when the power went; nothing of it has a name that counts.
 
+    What cannot be removed stays for the next time.
+
     Raises:
-        OSError: The disk does not do it.
+        OSError: A folder cannot be read.
     """
     for path in leftovers(layout):
-        discard(path)
+        with contextlib.suppress(OSError):  # a disk that cannot be written still serves what is on it
+            discard(path)
 
 
 def leftovers(layout: Layout) -> list[Path]:

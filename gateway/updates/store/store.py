@@ -76,7 +76,7 @@ class Store:
 
     @classmethod
     def open(cls, root: Path, *, quota_bytes: int, reserve_bytes: int, lock_fd: int | None = None) -> Store:
-        """Open a store, making its folders if need be.
+        """Open a store, making its folders if need be. On a read-only disk all can be read, and nothing done.
 
         Args:
             root: Its folder.
@@ -366,8 +366,10 @@ class Store:
         Raises:
             StoreFailed: A folder cannot be read.
         """
+        if not mend:  # it takes long: nobody waits for it
+            return check(self.layout, mend=False, settled=False, tell=self._tell)
         with self._guard:
-            return check(self.layout, mend=mend, settled=mend, tell=self._tell)
+            return check(self.layout, mend=True, settled=True, tell=self._tell)
 
     def _record_set_aside(self, model: str, name: str, reason: str) -> None:
         self._tell("record_set_aside", model=model, file=name, reason=reason)
