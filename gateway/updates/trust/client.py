@@ -94,7 +94,7 @@ class TrustClient:
         self._fetcher = BoundedFetcher(source, deadline_s, most_bytes)
         self._clock = Clock.OK
         self._updater: Updater | None = None
-        self._signers: Mapping[str, tuple[str, ...]] = {}
+        self._signed: Mapping[str, bytes] = {}
 
     def refresh(self) -> TrustReport:
         """Fetch what is signed now, verify it, and accept it durably.
@@ -113,7 +113,7 @@ class TrustClient:
             try:
                 updater = self._verified(staged, floor, clock)
                 report, accepted, past = self._judged(updater, floor)
-                signers = {role: _signers(updater, staged, role) for role in (*_TOP, *_DELEGATED)}
+                signed = {role: (staged / f"{role}.json").read_bytes() for role in (*_TOP, *_DELEGATED)}
                 if accepted != floor or not self._generations.is_held(accepted):
                     self._generations.accept(staged, accepted, past)
                 elif past.used_unix_s - clock.used_unix_s > _CLOCK_EVERY_S:
@@ -123,7 +123,7 @@ class TrustClient:
                 if self._generations.current() != staged:
                     self._generations.drop(staged)
                 raise
-        self._updater, self._signers = updater, signers
+        self._updater, self._signed = updater, signed
         return report
 
     def assignment(self, group: str) -> bytes | None:
@@ -179,8 +179,12 @@ class TrustClient:
         Raises:
             GatewayBug: There was no refresh.
         """
-        self._refreshed()
-        return self._signers[role]
+        trusted = self._refreshed()._trusted_set  # noqa: SLF001 - pinned by a test
+        delegator: Root | Targets = trusted.root if role in _TOP else trusted.targets
+        # python-tuf has verified this very metadata, and forgotten by whom it was signed.
+        held: Metadata[Targets] = Metadata.from_bytes(self._signed[role])
+        result = delegator.get_verification_result(role, held.signed_bytes, held.signatures)
+        return tuple(sorted(result.signed))
 
     def _verified(self, staged: Path, floor: Floor, clock: ClockFloor) -> Updater:
         """Return python-tuf's client after its refresh; what it knows is signed, and has not expired."""
@@ -287,15 +291,6 @@ def _config() -> UpdaterConfig:
         targets_max_length=2 << 20,
         prefix_targets_with_hash=True,
     )
-
-
-def _signers(updater: Updater, folder: Path, role: str) -> tuple[str, ...]:
-    """Return the keys whose signatures on the metadata of a role hold; python-tuf does not keep them."""
-    trusted = updater._trusted_set  # noqa: SLF001 - pinned by a test
-    delegator: Root | Targets = trusted.root if role in _TOP else trusted.targets
-    held: Metadata[Targets] = Metadata.from_file(str(folder / f"{role}.json"))
-    result = delegator.get_verification_result(role, held.signed_bytes, held.signatures)
-    return tuple(sorted(result.signed))
 
 
 def _issued(timestamp: Signed, expires_unix_s: int) -> int:
