@@ -1,8 +1,7 @@
 """The tree of typed errors: what went wrong, where, and whose move it is.
 
-The first split says what the caller should do; every leaf has a stable
-``label`` that metrics, logs and results carry. No error here knows a wire
-protocol: each front end keeps one table from class to its own codes.
+The first split says what the caller should do; every leaf has a stable ``label`` that metrics, logs and
+results carry. No error here knows a wire protocol: each front end keeps one table from class to its codes.
 """
 
 from __future__ import annotations
@@ -240,7 +239,7 @@ class DowngradeRefused(UpdateRefused):
 
 
 class ReleaseIncompatible(UpdateRefused):
-    """The release is not for this hardware, this gateway, or the pipelines that run here."""
+    """The release is not for this hardware, gateway, or pipelines."""
 
     label = "update.incompatible"
 

@@ -20,6 +20,7 @@ from gateway.errors import (
     TrustStale,
     UpdateRefused,
 )
+from gateway.mqtt.wait import set_by
 from gateway.operations.log import log
 from gateway.operations.tokens import Tokens
 from gateway.updates.release import ReleaseRef
@@ -99,10 +100,7 @@ class Looks:
         """Wait until it is time to look; return why."""
         while True:
             now_s = time.monotonic()
-            wait_s = max(0.0, min(self._next_s, self._retry_s(now_s)) - now_s)
-            try:
-                await asyncio.wait_for(self._bell.wait(), wait_s)
-            except asyncio.TimeoutError:
+            if not await set_by(self._bell, min(self._next_s, self._retry_s(now_s))):
                 self._because = START if self._because == START else POLL
             # Whoever floods the bell gets a look now and then, and nothing else suffers.
             now_s = time.monotonic()

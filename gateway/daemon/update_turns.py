@@ -10,6 +10,7 @@ from gateway.daemon.model_rollout import ModelRollout
 from gateway.daemon.rollout_ports import RolloutPorts
 from gateway.daemon.update_board import UpdateBoard
 from gateway.errors import BakeFailed, GatewayError
+from gateway.mqtt.wait import set_by
 from gateway.operations.build import VERSION
 from gateway.operations.log import log
 from gateway.updates.rollout_events import Failed, Offered, SwitchAllowed, TurnCame, Withdrawn
@@ -45,9 +46,7 @@ class Turns:
         """Attend for ever; ends by cancellation."""
         while True:
             wait_s = min(_LONGEST_WAIT_S, max(0.0, self._due_s - time.monotonic()))
-            try:
-                await asyncio.wait_for(self._wake.wait(), wait_s)
-            except asyncio.TimeoutError:
+            if not await set_by(self._wake, time.monotonic() + wait_s):
                 for rollout in self._board.rollouts.values():
                     rollout.reoffer = True  # time alone may have changed what the assignment means
             self._wake.clear()

@@ -23,6 +23,7 @@ from gateway.daemon.update_turns import Turns
 from gateway.errors import GatewayError
 from gateway.inference.dataplane import DataPlane
 from gateway.mqtt.link import Link
+from gateway.mqtt.wait import done_by
 from gateway.operations.health import Health
 from gateway.operations.log import log
 from gateway.operations.metrics import Metrics
@@ -208,8 +209,10 @@ class Updates:
         if self.board is not None:
             for rollout in self.board.rollouts.values():
                 await rollout.close()
-                with contextlib.suppress(asyncio.TimeoutError):  # a disk that hangs must not hold up the stop
-                    await asyncio.wait_for(rollout.feed(Stopped()), _STOP_LIMIT_S)
+                stopping = asyncio.ensure_future(rollout.feed(Stopped()))
+                # A disk that hangs must not hold up the stop.
+                await done_by(stopping, time.monotonic() + _STOP_LIMIT_S)
+                stopping.cancel()
         if self.store is not None:
             self.store.close()
 

@@ -21,6 +21,19 @@ async def done_by(future: asyncio.Future[Any], deadline_s: float) -> bool:
     return future.done()
 
 
+async def set_by(event: asyncio.Event, deadline_s: float) -> bool:
+    """Wait until an event is set or ``deadline_s`` (monotonic) has passed; tell whether it is set.
+
+    Cancel-safe.
+    """
+    waiting = asyncio.ensure_future(event.wait())
+    try:
+        await done_by(waiting, deadline_s)
+        return event.is_set()
+    finally:
+        waiting.cancel()
+
+
 class Bell:
     """Wakes everybody who waits at the moment it rings."""
 

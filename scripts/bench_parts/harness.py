@@ -149,12 +149,19 @@ sensors:
 
 
 @contextlib.contextmanager
-def gateway(
-    broker: Broker, *, lanes: int = 2, streams: int = 8, ttl_ms: int = 5000, model: Path = MODEL
+def gateway(  # noqa: PLR0913 - a bench says what it varies by keyword
+    broker: Broker,
+    *,
+    lanes: int = 2,
+    streams: int = 8,
+    ttl_ms: int = 5000,
+    model: Path = MODEL,
+    delivery: str = "latest",
+    more: str = "",
 ) -> Iterator[Gateway]:
     """Start a gateway whose streams are ``bench/N/frame``; end it on exit."""
     port = free_port()
-    stream = "{{frame: {{topic: bench/{n}/frame, media: image/jpeg}}}}"
+    stream = "{{frame: {{topic: bench/{n}/frame, media: image/jpeg, delivery: " + delivery + "}}}}"
     sensor = "    cam-{n}: {{streams: " + stream + ", pipelines: [classify]}}"
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         path = Path(folder) / "gateway.yaml"
@@ -170,6 +177,7 @@ def gateway(
                 ttl_ms=ttl_ms,
                 sensors=sensors,
             )
+            + more
         )
         began_s = time.monotonic()
         log = Path(folder) / "log"

@@ -9,8 +9,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import cases
 import harness
-from cases import CASES
+import update_cases
+
+CASES = {**cases.CASES, **update_cases.CASES}
 
 
 def main() -> None:

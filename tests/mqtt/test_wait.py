@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.mqtt.wait import Bell, done_by
+from gateway.mqtt.wait import Bell, done_by, set_by
 from tests.mqtt.watch import soon
 
 
@@ -51,3 +51,27 @@ def test_a_bell_wakes_all_who_wait_and_none_who_come_later() -> None:
         assert not await bell.heard_by(0.0)
 
     asyncio.run(scenario())
+
+
+def test_an_event_is_waited_for_until_it_is_set_or_the_time_is_over() -> None:
+    async def both() -> tuple[bool, bool]:
+        event = asyncio.Event()
+        early = await set_by(event, time.monotonic())
+        event.set()
+        return early, await set_by(event, time.monotonic() + 10)
+
+    assert asyncio.run(both()) == (False, True)
+
+
+def test_a_cancellation_that_comes_with_the_event_is_not_lost() -> None:
+    async def told_to_end() -> bool:
+        event = asyncio.Event()
+        waiter = asyncio.ensure_future(set_by(event, time.monotonic() + 10))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        event.set()
+        waiter.cancel()
+        await asyncio.wait({waiter})
+        return waiter.cancelled()
+
+    assert asyncio.run(told_to_end())
