@@ -31,7 +31,6 @@ from gateway.updates.publishing.keys import KeyFolders
 from gateway.updates.publishing.publication import renew, sign_state
 from gateway.updates.publishing.roles import (
     ASSIGN,
-    DAY_S,
     MODELS,
     ROLES,
     SNAPSHOT,
@@ -322,11 +321,6 @@ class Repository:
             self._metadata.role(name).threshold,
             tuple(KeyStatus(k, str(place or "")) for k, place in zip(keyids, places, strict=True)),
         )
-
-
-def days_left(expires_unix_s: float, now_unix_s: float) -> float:
-    """Return how many days are left until something expires."""
-    return (expires_unix_s - now_unix_s) / DAY_S
 
 
 def _releases(models: Targets) -> dict[str, tuple[int, ...]]:

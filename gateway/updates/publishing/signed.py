@@ -40,14 +40,6 @@ class MetadataFolder:
             raise PublishRefused(f"{self.folder}: no metadata of {role}; is this a repository?")
         return _read(path)
 
-    def at(self, role: str, version: int) -> Metadata[Any]:
-        """Return one version of a role's metadata.
-
-        Raises:
-            PublishRefused: It is not there, or cannot be read.
-        """
-        return _read(self.folder / f"{version}.{role}.json")
-
     def data(self, role: str) -> bytes:
         """Return the bytes of the newest metadata of a role.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tuf.api.metadata import MetaFile, TargetFile
+from tuf.api.metadata import Metadata, MetaFile, TargetFile, Targets
 
 from gateway.errors import ManifestRefused, TrustFailed, TrustStale
 from gateway.updates.publishing.repository import Repository
@@ -196,7 +196,9 @@ def test_a_rotated_key_signs_nothing_any_more(
     board.client(source).refresh()
     forged = thief.metadata.newest("models").signed
     forged.version += 1
-    old_keys = thief.metadata.at("targets", 1).signed.delegations.keys
+    first: Metadata[Targets] = Metadata.from_file(str(repository.folder / "metadata/1.targets.json"))
+    assert first.signed.delegations is not None
+    old_keys = first.signed.delegations.keys
     thief.metadata.put("models", thief.metadata.sign("models", forged, old_keys.values(), 1))
     thief.sign_state()
     with pytest.raises(TrustFailed, match="models was signed by 0/1 keys"):
