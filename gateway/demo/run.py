@@ -13,13 +13,15 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.demo.clock import happens
 from gateway.demo.options import DemoOptions
-from gateway.demo.screen import Screen
+from gateway.demo.screen import Screen, no_lines
+from gateway.demo.second_act import SecondAct, begin_second_act
 from gateway.demo.stage import HOST, BrokerInUse, Stage
 from gateway.demo.status import Status
 from gateway.demo.summary import summary
@@ -56,23 +58,52 @@ async def _play(options: DemoOptions, stage: Stage, stop: asyncio.Event) -> dict
     """Return the verdict; None if the user ended the demo before it began."""
     broker = BrokerInUse(options.broker) if options.broker else await stage.start_broker()
     where = _shown(options.broker) if options.broker else "embedded"
-    await stage.start_gateway(broker, options.config)
+    second = await begin_second_act(options.config, stage, broker) if options.update else None
+    await stage.start_gateway(broker, options.config, second.settings if second else None)
     _say(f"starting: broker {where}, logs in {stage.folder}")
     if not await stage.until_ready(stop):
         return None
     began_s = time.monotonic()
     sensors = await stage.start_sensors(broker)
     headline = f"gateway demo   broker {where}   http://{HOST}:{stage.port}/status   logs in {stage.folder}"
-    await _watch(options, stage, stop, headline)
+    async with _playing(second, stop):
+        await _watch(options, stage, stop, headline, second.lines if second else no_lines)
     ran_s = time.monotonic() - began_s
     sensors.close_input()
     await happens(stage.silent, SETTLE_S)
     await asyncio.sleep(SETTLE_S)
     stage.check()
-    return summary(await stage.status(), stage.sent, ran_s, where)
+    told = summary(await stage.status(), stage.sent, ran_s, where)
+    return told if second is None else second.added(told)
 
 
-async def _watch(options: DemoOptions, stage: Stage, stop: asyncio.Event, headline: str) -> None:
+@contextlib.asynccontextmanager
+async def _playing(second: SecondAct | None, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Play the second act meanwhile, if there is one; what is not over at the end stays unfinished.
+
+    Raises:
+        GatewayError: The second act could not go on.
+    """
+    if second is None:
+        yield
+        return
+    task = asyncio.get_running_loop().create_task(second.play(stop), name="demo.second_act")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()
+
+
+async def _watch(
+    options: DemoOptions,
+    stage: Stage,
+    stop: asyncio.Event,
+    headline: str,
+    below: Callable[[int], list[str]],
+) -> None:
     """Show the table until the time is over or ``stop`` is set."""
     end_s = time.monotonic() + options.seconds if options.seconds else float("inf")
     screen = None if options.json else Screen(sys.stdout)
@@ -81,9 +112,11 @@ async def _watch(options: DemoOptions, stage: Stage, stop: asyncio.Event, headli
         while time.monotonic() < end_s:
             stage.check()
             if screen is not None and (status := await _now(stage)) is not None:
-                screen.show(status, headline)
+                screen.show(status, headline, below)
             if await happens(stop, min(interval_s, end_s - time.monotonic())):
-                return
+                break
+        if screen is not None and below(1) and (status := await _now(stage)) is not None:
+            screen.show(status, headline, below)  # how the last act ended
 
 
 async def _now(stage: Stage) -> Status | None:

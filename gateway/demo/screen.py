@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from typing import TextIO
 
 from gateway.demo.status import Status
@@ -15,6 +16,11 @@ _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 _HOME, _CLEAR, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[2J", "\x1b[K", "\x1b[J"
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 _PLAIN_WIDTH = 160
+
+
+def no_lines(_width: int) -> list[str]:
+    """Stand in for what nobody gave."""
+    return []
 
 
 class Screen:
@@ -33,15 +39,22 @@ class Screen:
         self._drawn = False
         self.interval_s = REDRAW_S if self._live else REPEAT_S
 
-    def show(self, status: Status, headline: str) -> None:
-        """Draw the table under a headline."""
+    def show(self, status: Status, headline: str, below: Callable[[int], list[str]] = no_lines) -> None:
+        """Draw the table under a headline.
+
+        Args:
+            status: The gateway's.
+            headline: First line.
+            below: Returns what stands under the table, for a width in letters.
+        """
         if not self._live:
-            lines = [headline, *table(status, _PLAIN_WIDTH)]
+            lines = [headline, *table(status, _PLAIN_WIDTH), *below(_PLAIN_WIDTH)]
             self._write("\n".join(lines) + "\n\n")
             return
         size = shutil.get_terminal_size()
         head, *rows = table(status, size.columns)
-        lines = [headline[: size.columns], "", f"{_BOLD}{head}{_PLAIN}", *rows, "", "Ctrl-C ends the demo."]
+        lines = [headline[: size.columns], "", f"{_BOLD}{head}{_PLAIN}", *rows, *below(size.columns)]
+        lines += ["", "Ctrl-C ends the demo."]
         start = _HOME if self._drawn else _HIDE_CURSOR + _CLEAR + _HOME
         self._drawn = True
         shown = lines[: max(1, size.lines - 1)]

@@ -76,7 +76,8 @@ class SimulatedSensor:
 def camera() -> SimulatedSensor:
     """Return a camera: 640x480 JPEG pictures, ten a second."""
     view = PanningCamera([photograph(name) for name in PHOTOGRAPHS])
-    facts = {"media": "image/jpeg", "w": WIDTH, "h": HEIGHT, "fps": RATE_HZ, "ttl_ms": 1000}
+    # A newer picture takes the place of one that waits: an answer that comes late is still the newest.
+    facts = {"media": "image/jpeg", "w": WIDTH, "h": HEIGHT, "fps": RATE_HZ, "ttl_ms": 3000}
     return SimulatedSensor("demo-camera", "Camera", "camera", "frame", facts, RATE_HZ, view.frame)
 
 

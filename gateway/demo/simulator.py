@@ -2,7 +2,8 @@
 
 Each sensor has a connection, a will and a pace of its own. Several times a
 second the numbers of frames sent so far go to standard output, one JSON object
-a line. The end of standard input means: no more frames, one last line, but stay
+a line. On standard input ``hold`` means: no frames for now, and say who holds;
+``go`` means: go on. Its end means: no more frames, one last line, but stay
 connected. SIGTERM means: say goodbye, take the announcements back, end.
 """
 
@@ -24,6 +25,7 @@ from gateway.mqtt.handshake import Will
 from gateway.mqtt.message import Message
 from gateway.mqtt.state import ConnectionEvents, ConnectionOptions, ConnectionState
 
+HOLD, GO = b"hold\n", b"go\n"
 REPORT_S = 0.2
 CONNECT_LIMIT_S = 15.0
 GOODBYE_LIMIT_S = 2.0
@@ -40,11 +42,16 @@ class Player:
     Attributes:
         sensor: What is played.
         sent: Frames sent so far.
+        held: Whether it waits until it may go on.
+        going: Cleared to hold it.
     """
 
     def __init__(self, sensor: SimulatedSensor, settings: MqttSettings, epoch: int) -> None:
         self.sensor = sensor
         self.sent = 0
+        self.held = False
+        self.going = asyncio.Event()
+        self.going.set()
         self._prefix = settings.topic_prefix
         self._state_topic = sensor.state_topic(self._prefix)
         self._announcement = sensor.announcement(self._prefix, epoch)
@@ -80,10 +87,21 @@ class Player:
             pause_s = started_s + number / self.sensor.rate_hz - time.monotonic()
             if await happens(stop, max(pause_s, 0.0)):
                 return
+            started_s += await self._hold()
+            if stop.is_set():
+                return
             if self._connection.connected:
                 payload = self.sensor.payload(number)
                 self._connection.publish(self.sensor.topic, payload, qos=self.sensor.qos)
                 self.sent += 1
+
+    async def _hold(self) -> float:
+        """Wait until it may go on; return the seconds that this took."""
+        held_s = time.monotonic()
+        self.held = not self.going.is_set()
+        await self.going.wait()
+        self.held = False
+        return time.monotonic() - held_s
 
     def _changed(self, state: ConnectionState, _reason: str) -> None:
         if state is ConnectionState.ONLINE:
@@ -105,20 +123,25 @@ def _set_all(*events: asyncio.Event) -> None:
         event.set()
 
 
-async def _watch_input(stop_frames: asyncio.Event) -> None:
+async def _watch_input(players: Sequence[Player], stop_frames: asyncio.Event) -> None:
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while await reader.read(4096):
-        pass
-    stop_frames.set()
+    while line := await reader.readline():
+        for player in players:
+            if line == HOLD:
+                player.going.clear()
+            elif line == GO:
+                player.going.set()
+    _set_all(stop_frames, *(player.going for player in players))
 
 
 async def _report(players: Sequence[Player], stop_frames: asyncio.Event) -> None:
     while True:
         last = await happens(stop_frames, REPORT_S)
         counts = {player.sensor.id: player.sent for player in players}
-        print(json.dumps({"sent": counts, "last": last}), flush=True)  # noqa: T201 - read by the demo
+        told = {"sent": counts, "held": [p.sensor.id for p in players if p.held], "last": last}
+        print(json.dumps(told), flush=True)  # noqa: T201 - read by the demo
         if last:
             return
 
@@ -136,8 +159,8 @@ async def simulate(settings: MqttSettings) -> None:
     stop_frames, stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _set_all, stop_frames, stop)
-    watching = loop.create_task(_watch_input(stop_frames), name="simulator.input")
+        loop.add_signal_handler(number, _set_all, stop_frames, stop, *(player.going for player in players))
+    watching = loop.create_task(_watch_input(players, stop_frames), name="simulator.input")
     reporting = loop.create_task(_report(players, stop_frames), name="simulator.report")
     try:
         await asyncio.gather(*(player.play(stop_frames, stop) for player in players))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +14,15 @@ from pathlib import Path
 from gateway.demo.child import Child
 from gateway.demo.clock import happens
 from gateway.demo.http import fetch
+from gateway.demo.simulator import GO, HOLD
 from gateway.demo.status import Status, read_status
 from gateway.errors import DeadlineExceeded, Malformed, Unavailable
 
 HOST = "127.0.0.1"
 PREFIX = "gw"
+GATEWAY = "demo"
 BROKER_LIMIT_S = 30.0
+WEB_LIMIT_S = 30.0
 READY_LIMIT_S = 120.0
 _POLL_S = 0.05
 
@@ -46,6 +50,7 @@ class Stage:
         port: The gateway's HTTP port.
         children: Processes in the order of their start.
         sent: Frames that each sensor sent so far, by its id.
+        held: Sensors that send nothing until they are told to.
         silent: Set once the sensors have sent their last frame.
     """
 
@@ -54,7 +59,9 @@ class Stage:
     port: int = 0
     children: list[Child] = field(default_factory=list)
     sent: dict[str, int] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()
     silent: asyncio.Event = field(default_factory=asyncio.Event)
+    _sensors: Child | None = None
 
     async def start_broker(self) -> BrokerInUse:
         """Start a broker for the demo alone.
@@ -64,28 +71,40 @@ class Stage:
             DeadlineExceeded: It did not start in time.
         """
         broker = await self._start("broker", ("-m", "gateway.demo.broker"), listen=True)
-        try:
-            line = await asyncio.wait_for(broker.line(), BROKER_LIMIT_S)
-        except asyncio.TimeoutError:
-            raise DeadlineExceeded(f"the broker did not start within {BROKER_LIMIT_S:g} s") from None
-        if not line.startswith(b"mqtt://"):
-            await broker.stop()
-            raise broker.complaint()
-        url, version = line.decode().split()
+        url, version = (await _address(broker, BROKER_LIMIT_S)).split()
         return BrokerInUse(url, version)
 
-    async def start_gateway(self, broker: BrokerInUse, config: Path) -> None:
-        """Start the gateway on a free port; it is not ready yet."""
+    async def start_web(self, folder: Path) -> str:
+        """Serve a folder over HTTP; return its address.
+
+        Raises:
+            Unavailable: It did not start.
+            DeadlineExceeded: It did not start in time.
+        """
+        web = await self._start("web", ("-m", "gateway.demo.web", str(folder)), listen=True)
+        return await _address(web, WEB_LIMIT_S)
+
+    async def start_gateway(
+        self, broker: BrokerInUse, config: Path, more: Mapping[str, str] | None = None
+    ) -> Child:
+        """Start the gateway on a free port; it is not ready yet.
+
+        Args:
+            broker: The broker.
+            config: Its configuration file.
+            more: Settings of the file to override, by dotted key.
+        """
         self.port = free_port()
         overrides = {
-            "gateway.id": "demo",
+            "gateway.id": GATEWAY,
             "http.listen": f"{HOST}:{self.port}",
             "mqtt.topic_prefix": PREFIX,
             "mqtt.url": broker.url,
             "mqtt.version": broker.version,
+            **(more or {}),
         }
         settings = [word for key, value in overrides.items() for word in ("--set", f"{key}={value}")]
-        await self._start("gateway", ("-m", "gateway", "run", "-c", str(config), *settings))
+        return await self._start("gateway", ("-m", "gateway", "run", "-c", str(config), *settings))
 
     async def until_ready(self, stop: asyncio.Event) -> bool:
         """Wait until the gateway is ready; False if ``stop`` came first.
@@ -111,10 +130,21 @@ class Stage:
     async def start_sensors(self, broker: BrokerInUse) -> Child:
         """Start the sensors, and count what they send from now on."""
         command = ("-m", "gateway.demo.simulator", broker.url, broker.version, PREFIX)
-        sensors = await self._start("sensors", command, listen=True)
+        sensors = self._sensors = await self._start("sensors", command, listen=True)
         counting = asyncio.get_running_loop().create_task(self._count(sensors), name="demo.count")
         self.stack.push_async_callback(_cancelled, counting)
         return sensors
+
+    def hold_sensors(self) -> None:
+        """Let the sensors send nothing for now; ``held`` says who obeys."""
+        if self._sensors is not None:
+            self._sensors.tell(HOLD)
+
+    def release_sensors(self) -> None:
+        """Let the sensors go on."""
+        self.held = frozenset()
+        if self._sensors is not None:
+            self._sensors.tell(GO)
 
     async def status(self) -> Status:
         """Ask the gateway.
@@ -148,9 +178,27 @@ class Stage:
         while line := await sensors.line():
             told = json.loads(line)
             self.sent.update(told["sent"])
+            self.held = frozenset(told["held"])
             if told["last"]:
                 self.silent.set()
                 return
+
+
+async def _address(child: Child, limit_s: float) -> str:
+    """Return the address that a child says once it is there, and what it says beside it.
+
+    Raises:
+        Unavailable: It did not start.
+        DeadlineExceeded: It did not start in time.
+    """
+    try:
+        line = await asyncio.wait_for(child.line(), limit_s)
+    except asyncio.TimeoutError:
+        raise DeadlineExceeded(f"{child.name} did not start within {limit_s:g} s") from None
+    if b"://" not in line:
+        await child.stop()
+        raise child.complaint()
+    return line.decode().strip()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

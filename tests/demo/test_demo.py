@@ -17,6 +17,7 @@ from tests.broker import Broker
 from tests.system.running import Client
 
 LIMIT_S = 180.0
+UPDATE_LIMIT_S = 600.0
 SENSORS = ("demo-camera", "demo-microphone", "demo-watch")
 MODELS = {"efficientnet-lite0", "silero-vad", "motion"}
 
@@ -72,6 +73,68 @@ def test_every_sensor_has_results_and_nothing_is_left(surroundings: dict[str, st
         assert stream["last_result"], name
     assert left_over(tmp_path) == []
     assert list(tmp_path.glob("gateway-demo-*")) == []
+
+
+@pytest.mark.slow
+def test_a_good_release_is_taken_three_bad_ones_are_not_and_no_frame_is_lost(
+    surroundings: dict[str, str], tmp_path: Path
+) -> None:
+    ran = subprocess.run(
+        command("--update", "--json"),
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        timeout=UPDATE_LIMIT_S,
+        check=False,
+    )
+    told: dict[str, Any] = json.loads(ran.stdout)
+    assert (ran.returncode, told["ok"]) == (0, True), told["updates"]
+    good, mixed_up, deadly, slow = told["updates"]
+    assert [act["outcome"] for act in told["updates"]] == ["committed", "refused", "refused", "rolled back"]
+    steps = {act["release"]: [seen["step"] for seen in act["steps"]] for act in told["updates"]}
+    assert steps[1][-3:] == ["switching", "serving", "committed"]
+    for bad in (2, 3):
+        assert steps[bad][:3] == ["accepted", "fetched", "validating"]
+        assert steps[bad][-2:] == ["rejected", "quarantined"]
+    assert steps[4][-3:] == ["serving", "rolled_back", "quarantined"]
+    assert mixed_up["reason"].startswith("golden: ")
+    assert "SIGSEGV" in deadly["reason"]
+    assert "ms at p" in slow["reason"]
+    assert [act["serves"] for act in told["updates"]] == ["1.1.0"] * 4
+    # What was refused in validation never came near the workers that serve.
+    assert good["workers"] == mixed_up["workers"] == deadly["workers"] != slow["workers"]
+    for act in told["updates"]:
+        frames = act["frames"]
+        assert frames["sent"] == frames["results"] + frames["superseded"] > 0
+        assert (frames["failed"], frames["lost"]) == (0, 0)
+        assert act["longest_gap_ms"] > 0
+    assert told["models"]["efficientnet-lite0"]["version"] == "1.1.0"
+    assert left_over(tmp_path) == []
+    assert list(tmp_path.glob("gateway-demo-*")) == []
+
+
+@pytest.mark.slow
+def test_updates_that_are_cut_short_are_told_as_unfinished(
+    surroundings: dict[str, str], tmp_path: Path
+) -> None:
+    with Broker() as broker:
+        ran = subprocess.run(
+            command("--update", "--json", "--seconds", "1", "--broker", broker.url),
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        told: dict[str, Any] = json.loads(ran.stdout)
+        assert (ran.returncode, told["ok"]) == (1, False)
+        assert {act["outcome"] for act in told["updates"]} == {"unfinished"}
+        with Client(broker.port) as client:
+            client.subscribe("gw/demo/models/#")
+            client.publish("gw/demo/models/end", b"end")
+            first = next(client.messages())
+        assert (first.topic, first.retain) == ("gw/demo/models/end", False)
+    assert left_over(tmp_path) == []
 
 
 @pytest.mark.slow

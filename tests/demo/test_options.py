@@ -25,12 +25,17 @@ def test_arguments_are_read(tmp_path: Path) -> None:
     assert read_arguments(given) == DemoOptions(2.5, json=True, broker="mqtt://house:1884", config=config)
 
 
+def test_with_updates_a_summary_needs_no_time_limit() -> None:
+    given = read_arguments(["--update", "--json"])
+    assert (given.update, given.json, given.seconds) == (True, True, 0.0)
+
+
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
         (["--seconds", "0"], "above 0"),
         (["--seconds", "nan"], "above 0"),
-        (["--json"], "needs --seconds"),
+        (["--json"], "needs --seconds or --update"),
         (["--config", "/nowhere.yaml"], "no such file"),
         (["--speed", "3"], "unrecognized"),
     ],

@@ -41,6 +41,12 @@ def test_elsewhere_plain_lines_come_now_and_then() -> None:
     assert "tiger cat" in stream.getvalue()
 
 
+def test_what_is_given_stands_below_the_table_in_the_terminals_width() -> None:
+    for stream in (Terminal(), io.StringIO()):
+        Screen(stream).show(read_status(body()), "demo", lambda width: [f"below {width > 0}"])
+        assert stream.getvalue().index("tiger cat") < stream.getvalue().index("below True")
+
+
 def test_a_screen_that_was_never_drawn_on_is_left_alone() -> None:
     terminal = Terminal()
     Screen(terminal).close()

@@ -16,6 +16,7 @@ import pytest
 
 from gateway.configuration.settings import MqttSettings
 from gateway.demo.child import Child
+from gateway.demo.simulator import GO, HOLD
 from gateway.mqtt.connection import Connection
 from gateway.mqtt.message import Message
 from gateway.mqtt.state import ConnectionOptions
@@ -130,6 +131,31 @@ def test_sensors_announce_themselves_again_when_a_gateway_says_hello(broker: Bro
         )
 
     play(broker, "three", tmp_path, scene)
+
+
+async def hear(simulator: Child, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Return the first report for which something holds."""
+    while True:
+        told: dict[str, Any] = json.loads(await asyncio.wait_for(simulator.line(), LIMIT_S))
+        if holds(told):
+            return told
+
+
+def test_sensors_that_are_held_send_nothing_until_they_may_go_on(broker: Broker, tmp_path: Path) -> None:
+    async def scene(_: Connection, observer: Observer, simulator: Child) -> None:
+        simulator.tell(HOLD)
+        held = await hear(simulator, lambda told: set(told["held"]) == set(IDS))
+        later = await hear(simulator, lambda told: bool(told["held"]))
+        assert later["sent"] == held["sent"]
+        simulator.tell(GO)
+        going = await hear(simulator, lambda told: all(told["sent"][n] > held["sent"][n] for n in IDS))
+        assert going["held"] == []
+        simulator.tell(HOLD)
+        await hear(simulator, lambda told: set(told["held"]) == set(IDS))
+        simulator.close_input()  # even those that are held obey the end
+        await hear(simulator, lambda told: told["last"])
+
+    play(broker, "five", tmp_path, scene)
 
 
 def test_the_end_of_input_means_no_more_frames_and_a_true_count(broker: Broker, tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""The acts as lines of text."""
+
+from __future__ import annotations
+
+from gateway.demo.act_screen import act_lines, phases
+from gateway.demo.acts import ACTS, BETTER, MIXED_UP, SLOW, Played
+from tests.demo.test_acts import STEPS, WELL, told
+
+
+def test_the_phases_tick_through() -> None:
+    assert phases(told(BETTER)) == "rung …"
+    assert phases(told(BETTER, "accepted")) == "offered ✓  fetching …"
+    assert phases(told(BETTER, *STEPS)) == "offered ✓  fetched ✓  validating …"
+    serving = (*STEPS, "proven", "switching", "serving")
+    assert phases(told(BETTER, *serving)).endswith("validated ✓  serving ✓  baking …")
+    assert phases(told(BETTER, *serving, "committed")).endswith("baked ✓  committed")
+
+
+def test_a_bad_release_is_told_with_where_it_ended() -> None:
+    refused = told(MIXED_UP, *STEPS, "rejected", "quarantined")
+    assert phases(refused) == "offered ✓  fetched ✓  refused ✗, quarantined"
+    back = told(SLOW, *STEPS, "proven", "switching", "serving", "rolled_back")
+    assert phases(back).endswith("serving ✓  rolled back ✗")
+
+
+def test_every_act_has_a_line_and_those_that_began_say_more() -> None:
+    refused = told(MIXED_UP, *STEPS, "rejected", "quarantined", reason="golden: \x1b[31mtabby")
+    played = [Played(told(BETTER, "committed"), WELL, 0.1234), Played(refused)]
+    lines = act_lines(played, "http://here", 100)
+    text = "\n".join(lines)
+    assert "UPDATES from http://here" in text
+    assert "50 frames: 48 answered, 2 superseded, 0 failed, 0 lost; longest gap 123 ms" in text
+    assert "golden: [31mtabby" in text
+    assert all(act.title in text for act in ACTS)
+    assert lines[-1].endswith("·")
+
+
+def test_no_line_is_wider_than_the_terminal() -> None:
+    refused = told(MIXED_UP, "rejected", reason="golden " * 50)
+    assert max(map(len, act_lines([Played(told(BETTER)), Played(refused)], "http://here", 40))) <= 40
