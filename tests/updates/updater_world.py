@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from gateway.updates.publishing.assigning import Change
-from gateway.updates.release import Release
+from gateway.updates.release import CHUNK_BYTES, Release, manifest_digest
 from gateway.updates.store.store import Store
-from gateway.updates.updater import UpdaterOptions
+from gateway.updates.updater import Refreshed, UpdaterOptions, UpdaterSession
 from tests.updates.publishing.releases import Hand, begin, pack
+from tests.updates.transport.blobs import noise
 
+MOST_RSS_BYTES = 80_000_000
+WEIGHTS = noise(9 * CHUNK_BYTES + 99)
 QUOTA_BYTES = 1 << 30
 GROUP = "porch"
 
@@ -66,3 +71,45 @@ def world(folder: Path) -> Iterator[World]:
         yield World(folder, store)
     finally:
         store.close()
+
+
+def silent(done_bytes: int, total_bytes: int) -> None:
+    """Tell nobody."""
+
+
+def look(board: World, *models: str, **changes: object) -> Refreshed:
+    """Look at the repository in a child of its own."""
+
+    async def scenario() -> Refreshed:
+        async with UpdaterSession(board.with_options(**changes), board.store.lock_fd) as session:
+            return await session.refresh(models or ("door",))
+
+    return asyncio.run(scenario())
+
+
+def install(board: World, number: int = 1, model: str = "door", **changes: object) -> int:
+    """Fetch a release in a child of its own; return the child's most memory."""
+
+    async def scenario() -> int:
+        session = UpdaterSession(board.with_options(**changes), board.store.lock_fd)
+        async with session:
+            ref = await session.fetch(model, number, silent)
+            assert ref.digest == manifest_digest(board.store.manifest(model, number))
+            board.store.verify(model, ref)
+        return session.peak_rss_bytes
+
+    return asyncio.run(scenario())
+
+
+def weights_of(release: Release) -> str:
+    """Return the path of a release's weights in a repository."""
+    return "blobs/" + next(file.blob.sha256 for file in release.files if file.path == "model.tflite")
+
+
+def lives(pid: int) -> bool:
+    """Say whether a process is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
-import ssl
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +13,6 @@ from gateway.errors import FetchFailed, FetchRefused
 from gateway.updates.release import CHUNK_BYTES, Blob
 from gateway.updates.transport.http import LONGEST_RUN, MOST_HEAD_BYTES, HttpLimits, HttpSource
 from tests.broker import free_port
-from tests.mqtt.certificates import Certificates, make_certificates
 from tests.updates.transport.blobs import noise, part_of, put
 from tests.updates.transport.static_server import Call, Fault, StaticServer, gzipped
 
@@ -313,36 +308,6 @@ def test_a_deadline_that_has_passed_asks_nobody(server: StaticServer, source: Ht
     assert server.connections == 0
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture
-def tls_server(tmp_path: Path, certificates: Certificates) -> Iterator[StaticServer]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates.broker, certificates.broker_key)
-    with StaticServer(tmp_path, tls=context) as running:
-        yield running
-
-
-def test_an_authority_of_ones_own_is_named_by_the_environment(
-    tls_server: StaticServer, blob: Blob, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stranger = HttpSource(tls_server.url, SHORT)
-    with pytest.raises(FetchFailed, match="certificate"):
-        take(stranger, blob, 1)
-    assert tls_server.calls == []
-    stranger.close()
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
-    source = HttpSource(tls_server.url, SHORT)
-    assert take(source, blob, 1, 2) == {index: part_of(DATA, index) for index in (1, 2)}
-    tls_server.fault = drip(tls_server, HEAD)
-    with pytest.raises(FetchFailed, match="too slow"):
-        take(source, blob, 1)
-    source.close()
-
-
 def test_user_and_password_are_sent_but_never_told(server: StaticServer, blob: Blob) -> None:
     source = HttpSource(server.url.replace("//", "//ann:s%40cret@"), SHORT)
     assert take(source, blob, 1)
@@ -380,42 +345,3 @@ def test_a_proxy_of_the_environment_is_used(
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(FetchRefused, match="no address"):
         HttpSource(url)
-
-
-def test_a_real_nginx_serves_ranges_of_a_repository(tmp_path: Path, blob: Blob) -> None:
-    program = shutil.which(NGINX)
-    if program is None:
-        pytest.skip(f"{NGINX} IS NOT INSTALLED: the range requests were tried against our own server alone")
-    port = free_port()
-    conf = tmp_path / "nginx.conf"
-    conf.write_text(
-        f"daemon off; master_process off; pid {tmp_path}/pid; error_log stderr;\n"
-        "events {}\n"
-        f"http {{ access_log off; client_body_temp_path {tmp_path}/b; proxy_temp_path {tmp_path}/p;\n"
-        f"fastcgi_temp_path {tmp_path}/f; uwsgi_temp_path {tmp_path}/u; scgi_temp_path {tmp_path}/s;\n"
-        f"server {{ listen 127.0.0.1:{port}; root {tmp_path}; }} }}\n"
-    )
-    for place in (tmp_path, *tmp_path.parents[:2]):
-        os.chmod(place, 0o755)  # noqa: PTH101, S103 - nginx becomes another user
-    with subprocess.Popen([program, "-c", str(conf), "-e", "stderr"], stderr=subprocess.DEVNULL) as nginx:
-        try:
-            _listens(port)
-            source = HttpSource(f"http://127.0.0.1:{port}", SHORT)
-            assert take(source, blob, 0, 1, 5) == {index: part_of(DATA, index) for index in (0, 1, 5)}
-            with pytest.raises(FetchRefused) as caught:
-                source.read("metadata/9.root.json", 10, soon())
-            assert caught.value.attributes["missing"] == 1
-            source.close()
-        finally:
-            nginx.terminate()
-
-
-def _listens(port: int) -> None:
-    deadline_s = soon()
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert time.monotonic() < deadline_s, "nginx does not listen"
-        else:
-            return
