@@ -18,9 +18,13 @@ from gateway.frames.steps import Fitted
 
 
 def fork():
+    reads, writes = os.pipe()
     if os.fork() == 0:
         os.setsid()
         os.execv("/bin/sleep", ["sleep", "987"])
+    os.close(writes)
+    os.read(reads, 1)  # until it sleeps
+    os.close(reads)
 
 
 HARM = {{
