@@ -8,14 +8,14 @@ import multiprocessing
 import random
 import sys
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.faults.needs import missing  # noqa: E402 - the path comes first
-from tests.faults.outcome import SHORT_SEED, Outcome  # noqa: E402
+from tests.faults.outcome import SHORT_SEED, Effort, Outcome  # noqa: E402
 from tests.faults.parts import LONG, PARTS, SHORT, SHORT_PARTS, run_part  # noqa: E402
 
 _FAULTS_SHOWN = 10
@@ -40,7 +40,7 @@ def main() -> int:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, mp_context=context) as pool:
         jobs: dict[Future[Outcome], str] = {
-            pool.submit(run_part, name, options.tier, seed): name for name in able
+            pool.submit(run_part, name, _effort(options, name, seed)): name for name in able
         }
         for job in as_completed(jobs):
             outcome = job.result()
@@ -54,11 +54,19 @@ def main() -> int:
     return worst
 
 
+def _effort(options: argparse.Namespace, name: str, seed: int) -> Effort:
+    effort = PARTS[name].effort(options.tier, seed)
+    asked = {"most": options.most, "rounds": options.rounds}
+    return replace(effort, **{key: value for key, value in asked.items() if value is not None})
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tier", choices=[SHORT, LONG])
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="all of the tier when none is named")
     parser.add_argument("--seed", type=int, help="choose the same cases again")
+    parser.add_argument("--most", type=int, help="cases of each part at most, evenly spread; 0 for all")
+    parser.add_argument("--rounds", type=int, help="rounds of the transaction")
     parser.add_argument("--jobs", type=int, default=2, help="parts at the same time")
     parser.add_argument("--json", type=Path, help="a file for the figures")
     return parser.parse_args()

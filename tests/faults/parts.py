@@ -71,19 +71,19 @@ PARTS: Final[dict[str, Part]] = {
         "a write that takes half of its bytes is gone on with", short_writes.short_writes, ("gcc",), 8
     ),
     "power-ext4": Part(
-        "a power cut at any write to ext4 loses nothing acknowledged", power.power_cuts_ext4, _RECORDS, 32
+        "a power cut at any write to ext4 loses nothing acknowledged", power.power_cuts_ext4, _RECORDS, 24
     ),
     "power-xfs": Part(
         "a power cut at any write to xfs loses nothing acknowledged",
         power.power_cuts_xfs,
         (*_RECORDS, "mkfs.xfs"),
-        10,
+        8,
     ),
     "power-recovery": Part(
         "a second power cut while the first is put right loses nothing",
         power.power_cuts_in_recovery,
         _RECORDS,
-        18,
+        12,
         rounds=1,
     ),
     "power-many": Part(
@@ -98,7 +98,7 @@ PARTS: Final[dict[str, Part]] = {
         "a part file whose sync failed is never used again, whatever the page cache says",
         bad_writes.failed_writes,
         _RECORDS,
-        10,
+        8,
     ),
     "shutdowns": Part(
         "an ext4 that is shut down at any step loses nothing acknowledged",
@@ -131,13 +131,12 @@ PARTS: Final[dict[str, Part]] = {
 SHORT_PARTS: Final = tuple(name for name, part in PARTS.items() if part.short)
 
 
-def run_part(name: str, tier: str, seed: int, crew: Crew | None = None) -> Outcome:
+def run_part(name: str, effort: Effort, crew: Crew | None = None) -> Outcome:
     """Run one part in a folder of its own that is removed.
 
     Args:
         name: Which.
-        tier: ``short`` or ``long``.
-        seed: Decides every choice.
+        effort: How hard to try.
         crew: Runs its cases; None to start one.
     """
     part = PARTS[name]
@@ -149,6 +148,6 @@ def run_part(name: str, tier: str, seed: int, crew: Crew | None = None) -> Outco
         work = Path(folder) / "work"
         work.mkdir()
         runner = crew or stack.enter_context(Crew(Path(folder) / "crew.err"))
-        outcome = part.run(work, runner, part.effort(tier, seed))
+        outcome = part.run(work, runner, effort)
     outcome.seconds = time.monotonic() - began
     return outcome

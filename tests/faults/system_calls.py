@@ -110,7 +110,7 @@ def _traced(folder: Path, crew: Crew, effort: Effort, options: list[str]) -> End
     tracers: list[subprocess.Popen[bytes]] = []
     case = Case(str(folder / "models"), effort.rounds, str(folder / "marks"), shutdown_at=-1)
     try:
-        return crew.run(case, lambda pid: tracers.append(_attach(pid, options)))
+        return crew.run(case, lambda pid: _attach(pid, options, tracers))
     finally:
         for tracer in tracers:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -122,8 +122,10 @@ def _traced(folder: Path, crew: Crew, effort: Effort, options: list[str]) -> End
             tracer.stderr.close()
 
 
-def _attach(pid: int, options: list[str]) -> subprocess.Popen[bytes]:
+def _attach(pid: int, options: list[str], tracers: list[subprocess.Popen[bytes]]) -> None:
+    """Start a tracer, and wait until it holds the process; the caller ends it, whatever happens here."""
     tracer = subprocess.Popen(["strace", "-f", *options, "-p", str(pid)], stderr=subprocess.PIPE)
+    tracers.append(tracer)
     assert tracer.stderr is not None
     heard = b""
     while b"attached" not in heard:
@@ -133,7 +135,6 @@ def _attach(pid: int, options: list[str]) -> subprocess.Popen[bytes]:
         if not more:
             raise ChildProcessError(f"strace ended: {heard.decode()}")
         heard += more
-    return tracer
 
 
 def _set(names: tuple[str, ...]) -> str:

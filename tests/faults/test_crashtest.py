@@ -29,6 +29,6 @@ def test_crashes(name: str, crew: Crew) -> None:
     lacking = missing(PARTS[name].needs)
     if lacking:
         pytest.skip(f"NOT TRIED, for {', '.join(lacking)} is not there: {PARTS[name].sentence}")
-    outcome = run_part(name, SHORT, SHORT_SEED, crew)
+    outcome = run_part(name, PARTS[name].effort(SHORT, SHORT_SEED), crew)
     assert outcome.cases, "nothing was tried"
     assert outcome.faults == [], f"seed {SHORT_SEED}, {outcome.cases} cases, {outcome.figures}"

@@ -15,6 +15,10 @@ from gateway.updates.store.reading import read_small
 from tests.faults.transaction import MODEL, history, open_site, play
 
 
+def ignore(_: str) -> None:
+    """Say nothing to anybody."""
+
+
 def test_a_record_that_cannot_be_read_once_is_read_again_and_not_set_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -27,7 +31,7 @@ def test_a_record_that_cannot_be_read_once_is_read_again_and_not_set_aside(
         return read_small(root, path, most_bytes)
 
     with contextlib.closing(open_site(tmp_path / "models")) as site:
-        play(site, 1, str, str)
+        play(site, 1, ignore, ignore)
         monkeypatch.setattr(records, "read_small", stumble)
         assert site.store.record(MODEL) == history(1)[-1]
         assert stumbles, "nothing stumbled"
@@ -43,7 +47,7 @@ def test_a_record_that_cannot_be_read_twice_is_set_aside(
         return read_small(root, path, most_bytes)
 
     with contextlib.closing(open_site(tmp_path / "models")) as site:
-        play(site, 1, str, str)
+        play(site, 1, ignore, ignore)
         monkeypatch.setattr(records, "read_small", fail)
         held = site.store.record(MODEL)
         assert (held.seq, held.active, held.floor) == (0, None, history(1)[-1].floor)
@@ -57,7 +61,7 @@ def test_a_disk_that_cannot_be_measured_is_told_in_words(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with contextlib.closing(open_site(tmp_path / "models")) as site:
-        play(site, 1, str, str)
+        play(site, 1, ignore, ignore)
         monkeypatch.setattr(collect, "disk_bytes", fail)
         with pytest.raises(StoreFailed):
             site.store.collect(0)
