@@ -11,12 +11,18 @@ from gateway.errors import (
     ConfigError,
     DeadlineExceeded,
     EngineFailed,
+    FetchFailed,
     GatewayBug,
     GatewayError,
+    ManifestRefused,
     PipelineMisfit,
+    PublishRefused,
     RequestRefused,
+    SamplesBlind,
     SensorRefused,
+    StoreBusy,
     Unavailable,
+    UpdateRefused,
 )
 
 
@@ -56,6 +62,12 @@ _CODES: tuple[tuple[type[GatewayError], ExitCode], ...] = (
     (DeadlineExceeded, ExitCode.TOO_LATE),
     (EngineFailed, ExitCode.FAILURE),
     (SensorRefused, ExitCode.DATA),
+    (StoreBusy, ExitCode.UNAVAILABLE),
+    (FetchFailed, ExitCode.UNAVAILABLE),
+    (ManifestRefused, ExitCode.DATA),
+    (SamplesBlind, ExitCode.DATA),
+    (PublishRefused, ExitCode.DATA),
+    (UpdateRefused, ExitCode.FAILURE),
     (GatewayBug, ExitCode.BUG),
 )
 

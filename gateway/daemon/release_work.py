@@ -14,6 +14,7 @@ from gateway.daemon.catalog import Version
 from gateway.daemon.rollout_ports import RolloutPorts
 from gateway.daemon.shadow_run import ShadowRun
 from gateway.errors import (
+    CardMismatch,
     GatewayError,
     LostRace,
     OutOfMemory,
@@ -28,7 +29,7 @@ from gateway.operations.log import log
 from gateway.updates.bake import Summary, gates
 from gateway.updates.manifest import read_manifest
 from gateway.updates.memory_plan import Cold, Hot, LaneCost, plan
-from gateway.updates.release import ReleaseRef
+from gateway.updates.release import Release, ReleaseRef
 from gateway.updates.rollout_events import (
     ActiveBad,
     Agreed,
@@ -119,6 +120,7 @@ class ReleaseWork:
                 settings,
                 ProofBudgets(budgets.load_s, budgets.p99_ms, budgets.memory_bytes),
             )
+            _check_mapped(self._proof, release)
         except StoreFailed as error:
             await self._feed(self._hindered(ref, error))
         except PipelineMisfit as error:
@@ -277,6 +279,18 @@ class ReleaseWork:
 
     def _hindered(self, ref: ReleaseRef, error: GatewayError) -> Hindered:
         return Hindered(ref, error.label, error.message, _now(), random.random())
+
+
+def _check_mapped(proof: Proof, release: Release) -> None:
+    """See that what the runtime was given are bytes of the release, and no others.
+
+    Raises:
+        CardMismatch: Something else was loaded.
+    """
+    signed = {file.blob.sha256 for file in release.files}
+    for name, digest in (("the model file", proof.mapped), *proof.weights):
+        if digest not in signed:
+            raise CardMismatch(f"{name}: sha256 {digest} is none of the release's files", stage="load")
 
 
 def _now() -> int:

@@ -35,7 +35,7 @@ class Wish:
         not_before: Unix seconds before which nobody switches; 0 for at once.
         window: When a switch may happen; None for any time.
         paused: True if boards that have not switched yet shall wait.
-        shadow_frames: Live frames on which the release runs beside the serving one before the switch; 0 for none.
+        shadow_frames: Live frames on which the release runs beside what serves before the switch; 0 for none.
         shadow_agreement: Least share of them on which both agree, 0 to 1.
         bake_s: Seconds of watched service before the release is committed; None for the board's own.
         allow_downgrade: True if the release may be older than what was committed here.

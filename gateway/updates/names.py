@@ -26,8 +26,8 @@ def checked_word(word: object, what: str) -> str:
     """
     if not isinstance(word, str) or not _WORD.fullmatch(word) or word.endswith("."):
         raise ManifestRefused(
-            f"{what}: {str(word)[:80]!a} is no name: letters, digits, dot, underscore and hyphen, at most 63, "
-            "the first a letter or digit, the last no dot"
+            f"{what}: {str(word)[:80]!a} is no name: letters, digits, dot, underscore and hyphen, "
+            "at most 63, the first a letter or digit, the last no dot"
         )
     if _RESERVED.fullmatch(word):
         raise ManifestRefused(f"{what}: {word!a} is reserved on some systems")

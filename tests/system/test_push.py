@@ -24,8 +24,8 @@ def test_pushing_a_model_folder_ends_when_the_board_has_committed_it(tmp_path: P
     model = tmp_path / "motion"
     shutil.copytree(MODELS / "motion-int8", model)
     settings = CONFIG + author.settings(bake={"requests": 0, "seconds": 0.5})
-    common = ("--repo", author.repository_folder, "--keys", tmp_path / "keys", "--group", "default")
-    common += ("--url", broker.url, "--watch", "--timeout", "120")
+    common: list[str | Path] = ["--repo", author.repository_folder, "--keys", tmp_path / "keys"]
+    common += ["--group", "default", "--url", broker.url, "--watch", "--timeout", "120"]
     with Daemon(tmp_path, settings, broker.url) as daemon:
         daemon.ready()
         daemon.wait_event("update_looked")

@@ -109,9 +109,8 @@ def test_the_report_proves_what_is_mapped_and_the_events_tell_the_way(
 
         def committed(said: dict[str, Any]) -> bool:
             motion = said.get("models", {}).get("motion", {})
-            return (
-                motion.get("floor") == 1 and said["request_id"] == "bell-7" and motion["active"]["answering"]
-            )
+            rung = said.get("request_id") == "bell-7"
+            return rung and motion.get("floor") == 1 and bool(motion["active"]["answering"])
 
         report = client.result(committed)
         active = report["models"]["motion"]["active"]
