@@ -43,7 +43,9 @@ def main() -> int:
             pool.submit(run_part, name, _effort(options, name, seed)): name for name in able
         }
         for job in as_completed(jobs):
-            outcome = job.result()
+            fault = job.exception()
+            # A part that fails by itself has tried nothing that counts; the others go on.
+            outcome = job.result() if fault is None else Outcome(faults=[f"the part broke: {fault!r}"])
             found[jobs[job]] = asdict(outcome)
             _show(jobs[job], outcome)
             if outcome.faults or not outcome.cases:

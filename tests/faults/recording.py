@@ -19,6 +19,7 @@ from tests.faults.workload import Case
 from tests.rules.tree import ROOT
 
 _START_S: Final = 30.0
+_UNMOUNT_TRIES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +79,23 @@ def recorder(folder: Path, image: Path) -> Iterator[Path]:
         _await(process, mount / "disk")
         yield mount
     finally:
+        _end(process, mount)
+
+
+def _end(process: subprocess.Popen[bytes], mount: Path) -> None:
+    """Unmount a recorder and see its process end; a loop device may let go of the file a little later."""
+    for _ in range(_UNMOUNT_TRIES):
         if os.path.ismount(mount):
-            command("fusermount3", "-u", mount)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            if os.path.ismount(mount):
-                command("umount", "-l", mount)
+            with contextlib.suppress(subprocess.CalledProcessError):
+                command("fusermount3", "-u", mount)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.1)
+            break
+    else:
+        process.kill()
+        process.wait()
+    if os.path.ismount(mount):
+        command("umount", "-l", mount)
 
 
 def _await(process: subprocess.Popen[bytes], disk: Path) -> None:

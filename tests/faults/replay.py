@@ -17,7 +17,8 @@ from tests.faults.outcome import Effort, Outcome, spread
 from tests.faults.recorder import FLUSH, WRITE
 from tests.faults.recording import Event, facts_of
 
-SECTOR_BYTES: Final = 512
+# What a disk writes whole. Not less: ext4 itself is lost if half of a superblock is written.
+BLOCK_BYTES: Final = 4096
 ALL: Final = "all"
 NONE: Final = "none"
 SOME: Final = "some"
@@ -31,7 +32,7 @@ class State:
     Attributes:
         upto: How many events had happened.
         kept: What became of the writes since the last flush: ``all``, ``none``, ``some`` of them whole, or
-            some sectors of them (``torn``).
+            some blocks of them (``torn``).
     """
 
     upto: int
@@ -101,9 +102,9 @@ class Rebuilder:
             if state.kept == ALL or (state.kept == SOME and chance.random() < 0.5):
                 yield event
             elif state.kept == TORN:
-                for at in range(0, len(event.data), SECTOR_BYTES):
+                for at in range(0, len(event.data), BLOCK_BYTES):
                     if chance.random() < 0.5:
-                        yield Event(WRITE, event.place + at, event.data[at : at + SECTOR_BYTES])
+                        yield Event(WRITE, event.place + at, event.data[at : at + BLOCK_BYTES])
 
 
 def _write(fd: int, event: Event) -> None:

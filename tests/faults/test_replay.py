@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.faults.outcome import spread
 from tests.faults.recorder import FLUSH, MARK, WRITE, Orders
 from tests.faults.recording import Event
-from tests.faults.replay import ALL, NONE, SOME, TORN, Rebuilder, State, copy_sparse, states
+from tests.faults.replay import ALL, BLOCK_BYTES, NONE, SOME, TORN, Rebuilder, State, copy_sparse, states
 
 SECTOR = 512
 
@@ -46,13 +46,13 @@ def test_a_disk_holds_what_was_flushed_and_as_much_of_the_rest_as_the_state_says
     assert built(tmp_path, State(6, NONE)) == b"cb"
 
 
-def test_the_same_seed_tears_the_same_sectors(tmp_path: Path) -> None:
+def test_the_same_seed_tears_the_same_blocks(tmp_path: Path) -> None:
     base = tmp_path / "base"
-    base.write_bytes(b"." * 64 * SECTOR)
-    log = (Event(WRITE, 0, b"x" * 64 * SECTOR),)
+    base.write_bytes(b"." * 64 * BLOCK_BYTES)
+    log = (Event(WRITE, 0, b"x" * 64 * BLOCK_BYTES),)
     images = [Rebuilder(base, log, tmp_path, seed).image(State(1, TORN)).read_bytes() for seed in (1, 1, 2)]
     assert images[0] == images[1] != images[2]
-    assert 0 < images[0].count(b"x" * SECTOR) < 64
+    assert 0 < images[0].count(b"x" * BLOCK_BYTES) < 64
 
 
 def test_a_copy_without_holes_has_the_same_bytes(tmp_path: Path) -> None:
