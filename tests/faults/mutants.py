@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from gateway.updates.store import durable, pause, quarantine, records
+from gateway.updates.store import audit, collect, durable, partial, pause, quarantine, records, releases
 from gateway.updates.trust import generations
 
 Pace = Callable[[str], None]
@@ -66,6 +66,34 @@ def sync_again(_: Pace) -> None:
     os.posix_fadvise = lambda *_: None
 
 
+def without(point: str) -> None:
+    """Leave out the one sync that follows a failpoint, such as ``state.folder_fsync``."""
+    due = [False]
+    failpoint, fsync = durable.failpoint, os.fsync
+
+    def marked(name: str) -> None:
+        failpoint(name)
+        due[0] = name == point
+
+    def most(fd: int) -> None:
+        if not due[0]:
+            fsync(fd)
+        due[0] = False
+
+    for module in (durable, partial, audit, generations, releases, collect):
+        module.failpoint = marked  # type: ignore[attr-defined]
+    os.fsync = most  # type: ignore[assignment]
+
+
+def make(mistake: str, pace: Pace) -> None:
+    """Make the mistake with this name: one of ``MUTANTS``, or ``without:`` and a failpoint."""
+    kind, _, point = mistake.partition(":")
+    if point:
+        without(point)
+    else:
+        MUTANTS[kind](pace)
+
+
 def _sync_only(wanted: Callable[[int], bool]) -> None:
     fsync, fdatasync = os.fsync, os.fdatasync
 
@@ -74,6 +102,25 @@ def _sync_only(wanted: Callable[[int], bool]) -> None:
 
     os.fsync, os.fdatasync = chosen(fsync), chosen(fdatasync)  # type: ignore[assignment]
 
+
+# Syncs of which each must be there: without it something acknowledged can be lost.
+SYNCS: Final = (
+    "state.fsync",
+    "state.folder_fsync",
+    "floor.fsync",
+    "quarantine.fsync",
+    "quarantine.folder_fsync",
+    "part.fsync",
+    "blob.folder_fsync",
+    "release.fsync",
+    "release.folder_fsync",
+    "audit.fsync",
+    "generation.fsync",
+    "trust.fsync",
+    "trust.folder_fsync",
+    "trust_floor.fsync",
+    "trust_clock.fsync",
+)
 
 MUTANTS: Final[Mapping[str, Callable[[Pace], None]]] = {
     "no_file_sync": no_file_sync,

@@ -14,7 +14,7 @@ from typing import Final
 from tests.faults.ext4 import Disk
 from tests.faults.oracles import judge
 from tests.faults.outcome import Effort, Outcome, spread
-from tests.faults.recorder import FLUSH, WRITE
+from tests.faults.recorder import FLUSH, MARK, WRITE
 from tests.faults.recording import Event, facts_of
 
 # What a disk writes whole. Not less: ext4 itself is lost if half of a superblock is written.
@@ -154,7 +154,7 @@ def power_cuts(
     rebuilder = Rebuilder(base, events, folder, effort.seed)
     facts = list(before)
     said = 0
-    for state in spread(possible, effort.most, effort.seed):
+    for state in _chosen(possible, events, effort):
         facts += [fact for event in events[said : state.upto] for fact in facts_of(event)]
         said = max(said, state.upto)
         outcome.add(str(state), cut(rebuilder.image(state), folder / "mnt", kind, facts, effort.rounds))
@@ -162,6 +162,17 @@ def power_cuts(
             break
     shutil.rmtree(folder)
     return outcome
+
+
+def _chosen(possible: Sequence[State], events: Sequence[Event], effort: Effort) -> list[State]:
+    """Return the states to judge; a third of a sample are those where something was acknowledged just now."""
+    if not effort.most:
+        return list(possible)
+    fresh = [state for state in possible if events[state.upto - 1].kind == MARK]
+    others = [state for state in possible if events[state.upto - 1].kind != MARK]
+    chosen = set(spread(fresh, max(1, effort.most // 3), effort.seed))
+    chosen |= set(spread(others, max(1, effort.most - len(chosen)), effort.seed))
+    return [state for state in possible if state in chosen]
 
 
 def cut(image: Path, mount: Path, kind: str, facts: Sequence[str], rounds: int) -> list[str]:

@@ -237,11 +237,11 @@ def trusted(site: Site) -> int:
     Raises:
         StoreFailed: It is half of one and half of another, or damaged.
     """
-    current = site.trust.current()
-    if current is None:
-        return 0
+    root = site.store.root
     with told("trust"):
-        root = site.store.root
+        current = site.trust.current()
+        if current is None:
+            return 0
         try:
             version = int(json.loads(read_small(root, current / _METADATA[0], 1 << 20))["version"])
         except (ValueError, KeyError, TypeError) as error:

@@ -109,7 +109,7 @@ def _child(case: Case, ready: int) -> int:
 def _play(case: Case, ack: Say) -> int:
     steps = _Steps(case, ack)
     if case.mutant:
-        mutants.MUTANTS[case.mutant](steps.pace)
+        mutants.make(case.mutant, steps.pace)
     if case.shutdown_at >= 0:
         sys.addaudithook(steps.seen)
     if case.short_at:
