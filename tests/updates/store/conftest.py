@@ -41,4 +41,5 @@ def _disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield disk
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        # Lazily: a failing test may have left a file open, and a mount that stays would trouble all others.
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
