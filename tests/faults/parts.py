@@ -116,6 +116,14 @@ PARTS: Final[dict[str, Part]] = {
         10,
         rounds=1,
     ),
+    "control-syncs": Part(
+        "a store without any single one of its syncs is caught by the same tests",
+        power.controls_of_syncs,
+        _RECORDS,
+        0,
+        rounds=1,
+        long=120,
+    ),
 } | {
     f"control-{mutant}": Part(
         f"a store with the mistake {mutant} is caught by the same tests",

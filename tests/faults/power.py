@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.faults.bad_writes import failed_writes
 from tests.faults.crew import Crew
 from tests.faults.ext4 import EXT4, XFS, make
+from tests.faults.mutants import SYNCS
 from tests.faults.outcome import Effort, Outcome, spread
 from tests.faults.recording import Recorded, facts_of, record
 from tests.faults.replay import Rebuilder, copy_sparse, power_cuts, states
@@ -63,6 +64,20 @@ def power_cuts_in_recovery(folder: Path, crew: Crew, effort: Effort) -> Outcome:
         outcome.faults += [f"{state}, then {fault}" for fault in second.faults]
         outcome.count("first cuts")
         shutil.rmtree(folder / "again")
+    return outcome
+
+
+def controls_of_syncs(folder: Path, crew: Crew, effort: Effort) -> Outcome:
+    """Leave out one sync after another, and look for the harm of each; to find none is the fault."""
+    outcome = Outcome()
+    for number, point in enumerate(SYNCS):
+        here = folder / str(number)
+        here.mkdir()
+        seen = control(f"without:{point}", here, crew, replace(effort, stop_at=1))
+        outcome.cases += seen.cases
+        outcome.faults += seen.faults
+        outcome.figures[point] = f"noticed at case {seen.cases}" if not seen.faults else "not noticed"
+        shutil.rmtree(here)
     return outcome
 
 

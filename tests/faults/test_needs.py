@@ -23,5 +23,5 @@ def test_what_is_not_there_is_named_and_what_is_there_is_not() -> None:
 
 
 def test_every_kind_of_fault_and_every_mistake_is_in_the_short_tier_too() -> None:
-    assert set(PARTS) - set(SHORT_PARTS) == {"power-many"}
+    assert set(PARTS) - set(SHORT_PARTS) == {"power-many", "control-syncs"}
     assert sum(name.startswith("control-") for name in SHORT_PARTS) == 5
