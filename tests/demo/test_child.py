@@ -81,3 +81,19 @@ def test_a_child_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
             assert select.select([child], [], [], 20) == ([child], [], [])
         finally:
             os.close(child)
+
+
+def test_what_children_say_to_each_other_goes_past_any_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "house")
+    words = "import os; print(os.environ['no_proxy'], flush=True)"
+
+    async def scenario() -> bytes:
+        child = await Child.start("asking", ("-c", words), tmp_path, listen=True)
+        try:
+            return await child.line()
+        finally:
+            await child.stop()
+
+    assert asyncio.run(scenario()) == b"house,127.0.0.1\n"

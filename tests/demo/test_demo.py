@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
@@ -79,6 +80,8 @@ def test_every_sensor_has_results_and_nothing_is_left(surroundings: dict[str, st
 def test_a_good_release_is_taken_three_bad_ones_are_not_and_no_frame_is_lost(
     surroundings: dict[str, str], tmp_path: Path
 ) -> None:
+    # On a busy machine four releases take longer than a test may that hangs; this one has its own limit.
+    faulthandler.cancel_dump_traceback_later()
     ran = subprocess.run(
         command("--update", "--json"),
         env=surroundings,
@@ -88,7 +91,8 @@ def test_a_good_release_is_taken_three_bad_ones_are_not_and_no_frame_is_lost(
         check=False,
     )
     told: dict[str, Any] = json.loads(ran.stdout)
-    assert (ran.returncode, told["ok"]) == (0, True), told["updates"]
+    assert [act for act in told["updates"] if not act["ok"]] == []
+    assert (ran.returncode, told["ok"]) == (0, True)
     good, mixed_up, deadly, slow = told["updates"]
     assert [act["outcome"] for act in told["updates"]] == ["committed", "refused", "refused", "rolled back"]
     steps = {act["release"]: [seen["step"] for seen in act["steps"]] for act in told["updates"]}
