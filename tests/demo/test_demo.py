@@ -90,6 +90,7 @@ def test_a_good_release_is_taken_three_bad_ones_are_not_and_no_frame_is_lost(
         timeout=UPDATE_LIMIT_S,
         check=False,
     )
+    assert ran.stdout, ran.stderr
     told: dict[str, Any] = json.loads(ran.stdout)
     assert [act for act in told["updates"] if not act["ok"]] == []
     assert (ran.returncode, told["ok"]) == (0, True)
@@ -130,6 +131,7 @@ def test_updates_that_are_cut_short_are_told_as_unfinished(
             timeout=LIMIT_S,
             check=False,
         )
+        assert ran.stdout, ran.stderr
         told: dict[str, Any] = json.loads(ran.stdout)
         assert (ran.returncode, told["ok"]) == (1, False)
         assert {act["outcome"] for act in told["updates"]} == {"unfinished"}
