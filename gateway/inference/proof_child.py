@@ -28,6 +28,8 @@ from gateway.tensor import Array
 
 _LEAST_RUNS, _MOST_RUNS = 5, 100
 _MOST_TIMED_S = 0.5
+_LONGEST_TIMED_S = 3.0  # by the clock on the wall, on a board that has no time for us
+_ON_PROCESSOR = ("xnnpack", "builtin", "CPUExecutionProvider")
 _MOST_CHECKED_ROWS = 256
 
 # The card's own steps, compiled for the golden samples; no configuration can take this name.
@@ -113,15 +115,25 @@ def _run_golden(model: LoadedModel, spec: LoadSpec) -> tuple[tuple[str, ...], li
 
 
 def _times_ms(model: LoadedModel, rows: list[dict[str, Array]]) -> list[float]:
-    """Time runs of one row each: real ones in turn, or zeros."""
+    """Time runs of one row each: real ones in turn, or zeros.
+
+    A model that runs on one thread of the processor is timed by what it used of
+    it: that the board is busy says nothing against the model.
+    """
+    facts = model.engine.facts
+    # The thread's clock: the process's own is as coarse as the scheduler's tick once RLIMIT_CPU is set.
+    clock = time.thread_time if facts.threads == 1 and facts.backend in _ON_PROCESSOR else time.perf_counter
     took_s: list[float] = []
+    until_s = time.perf_counter() + _LONGEST_TIMED_S
     while len(took_s) < _MOST_RUNS and (len(took_s) < _LEAST_RUNS or sum(took_s) < _MOST_TIMED_S):
-        started_s = time.perf_counter()
+        started_s = clock()
         if rows:
             model.run_rows([rows[len(took_s) % len(rows)]])
         else:
             model.run_zeros()
-        took_s.append(time.perf_counter() - started_s)
+        took_s.append(clock() - started_s)
+        if time.perf_counter() > until_s and len(took_s) >= _LEAST_RUNS:
+            break
     return [each * 1e3 for each in took_s]
 
 
