@@ -43,3 +43,27 @@ def _disk(tmp_path: Path) -> Iterator[Path]:
     finally:
         # Lazily: a failing test may have left a file open, and a mount that stays would trouble all others.
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.fixture(name="calls")
+def _calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list in which writes, syncs and renames are noted as they come."""
+    calls: list[str] = []
+    pwrite, fsync, rename = os.pwrite, os.fsync, Path.rename
+
+    def noting_pwrite(fd: int, data: bytes, place: int) -> int:
+        calls.append("write")
+        return pwrite(fd, data, place)
+
+    def noting_fsync(fd: int) -> None:
+        calls.append("fsync folder" if Path(f"/proc/self/fd/{fd}").is_dir() else "fsync file")
+        fsync(fd)
+
+    def noting_rename(old: Path, new: Path) -> Path:
+        calls.append("rename")
+        return rename(old, new)
+
+    monkeypatch.setattr(os, "pwrite", noting_pwrite)
+    monkeypatch.setattr(os, "fsync", noting_fsync)
+    monkeypatch.setattr(Path, "rename", noting_rename)
+    return calls

@@ -12,30 +12,6 @@ from gateway.updates.store.durable import aside, create, discard, make_folder, r
 from gateway.updates.store.failpoints import armed
 
 
-@pytest.fixture(name="calls")
-def _calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the list in which writes, syncs and renames are noted as they come."""
-    calls: list[str] = []
-    pwrite, fsync, rename = os.pwrite, os.fsync, Path.rename
-
-    def noting_pwrite(fd: int, data: bytes, place: int) -> int:
-        calls.append("write")
-        return pwrite(fd, data, place)
-
-    def noting_fsync(fd: int) -> None:
-        calls.append("fsync folder" if Path(f"/proc/self/fd/{fd}").is_dir() else "fsync file")
-        fsync(fd)
-
-    def noting_rename(old: Path, new: Path) -> Path:
-        calls.append("rename")
-        return rename(old, new)
-
-    monkeypatch.setattr(os, "pwrite", noting_pwrite)
-    monkeypatch.setattr(os, "fsync", noting_fsync)
-    monkeypatch.setattr(Path, "rename", noting_rename)
-    return calls
-
-
 def test_a_file_is_synced_before_it_gets_its_name_and_the_name_after(
     tmp_path: Path, calls: list[str]
 ) -> None:

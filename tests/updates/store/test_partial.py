@@ -209,6 +209,16 @@ def test_bytes_are_brought_to_the_disk_every_eight_mebibytes() -> None:
     assert partial_blobs.SYNC_BYTES in (8 << 20, CHUNK_BYTES), "the tests' stores sync every chunk"
 
 
+def test_a_blob_is_synced_before_it_gets_its_name_and_both_folders_after(
+    store: Store, calls: list[str]
+) -> None:
+    partial = store.partial(BLOB)
+    feed(partial, DATA)
+    calls.clear()
+    partial.finish()
+    assert calls == ["fsync file", "rename", "fsync folder", "fsync folder"]
+
+
 @pytest.mark.slow
 def test_more_than_two_gibibytes_are_checked_to_the_last_byte(store: Store, root: Path) -> None:
     """A sparse file: all chunks but the last are zeros that need not be written."""

@@ -30,6 +30,22 @@ def test_a_release_is_its_files_and_its_manifest_sealed(store: Store) -> None:
     store.verify(MODEL, ref_of(release))
 
 
+def test_a_release_is_on_the_disk_before_it_gets_its_name(store: Store, calls: list[str]) -> None:
+    release = fetch(store, 1)
+    calls.clear()
+    store.stage(release, manifest_bytes(release))
+    # The model's new folder; the manifest; golden/ and the release itself; its name.
+    assert calls == [
+        "fsync folder",
+        "write",
+        "fsync file",
+        "fsync folder",
+        "fsync folder",
+        "rename",
+        "fsync folder",
+    ]
+
+
 def test_staging_twice_changes_nothing(store: Store) -> None:
     release = stage(store, 1)
     before = {path: path.stat().st_ino for path in store.release_folder(MODEL, 1).rglob("*")}
