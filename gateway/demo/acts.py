@@ -43,8 +43,8 @@ BETTER, MIXED_UP, DEADLY, SLOW = 1, 2, 3, 4
 
 ACTS: Final = (
     Act(BETTER, "friendlier names", Outcome.COMMITTED, "", BETTER),
-    Act(MIXED_UP, "red and blue mixed up", Outcome.REFUSED, "golden", BETTER),
-    Act(DEADLY, "kills what loads it", Outcome.REFUSED, "SIG", BETTER),
+    Act(MIXED_UP, "colours mixed up", Outcome.REFUSED, "golden", BETTER),
+    Act(DEADLY, "deadly to load", Outcome.REFUSED, "SIG", BETTER),
     Act(SLOW, "far too slow", Outcome.ROLLED_BACK, "ms at p", BETTER),
 )
 

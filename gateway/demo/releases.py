@@ -30,9 +30,9 @@ FRIENDLIER: Final[Mapping[str, str]] = {
 }
 _RESIZE: Final = "  - resize: {fit: crop, fraction: 0.875}\n"
 _MIXED_UP: Final = "  - colour: {order: bgr}\n"
-# Enlarged with the slowest filter first, for nothing: the model sees the same, with ten times the work. Less
-# would not stand out on a machine that is busy with other things.
-_WASTE: Final = "  - resize: {width: 2304, height: 2304, fit: crop, method: lanczos}\n"
+# Enlarged with the slowest filter first, for nothing: the model sees the same, with fifteen times the work.
+# Less would not stand out on a machine that is busy with other things.
+_WASTE: Final = "  - resize: {width: 3072, height: 3072, fit: crop, method: lanczos}\n"
 _CRASH: Final = "crash.tflite"
 
 
