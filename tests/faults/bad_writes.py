@@ -36,7 +36,11 @@ def failed_writes(folder: Path, crew: Crew, effort: Effort, mutant: str = "") ->
         here = folder / f"write-{order[:17].strip('=')}"
         seen = _run(base, here, crew, case, order)
         outcome.add(f"write {order[:17]} failed", _wrong(seen, order) + _after(seen, here, effort.rounds))
-        outcome.count("tried again" if any("Failed" in word for word in seen.ending.words) else "not noticed")
+        outcome.count(
+            "told and tried again"
+            if any("Failed" in word for word in seen.ending.words)
+            else "nobody was told"
+        )
         shutil.rmtree(here)
         if effort.stop_at and len(outcome.faults) >= effort.stop_at:
             break

@@ -172,8 +172,11 @@ def _turned(disk: Disk, step: int, facts: list[str], rounds: int) -> Iterator[st
             yield "a record was written on a disk that only reads"
         except StoreFailed:
             pass
-    with contextlib.suppress(StoreFailed):  # no other error
-        open_site(disk.folder / "models").close()
+    try:  # as a board that starts while its disk can only be read
+        with contextlib.closing(open_site(disk.folder / "models")) as site:
+            yield from _still_reads(site)
+    except Exception as error:  # noqa: BLE001 - whatever it is, what is there should serve
+        yield f"the store cannot be opened on a disk that only reads: {type(error).__name__}: {error}"
 
 
 def _still_reads(site: Site) -> Iterator[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreFailed
-from gateway.updates.store import collect, records
+from gateway.updates.store import collect, locking, records
 from gateway.updates.store.reading import read_small
 from tests.faults.transaction import MODEL, history, open_site, play
 
@@ -65,3 +65,18 @@ def test_a_disk_that_cannot_be_measured_is_told_in_words(
         monkeypatch.setattr(collect, "disk_bytes", fail)
         with pytest.raises(StoreFailed):
             site.store.collect(0)
+
+
+def test_a_lock_that_cannot_be_looked_at_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_site(tmp_path / "models").close()
+
+    def fail(_: int) -> os.stat_result:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fstat", fail)
+        with pytest.raises(StoreFailed):
+            locking.take(tmp_path / "models" / "LOCK")
+    open_site(tmp_path / "models").close()

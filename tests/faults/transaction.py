@@ -194,10 +194,9 @@ def _bring(store: Store, number: int, ack: Say, pace: Say) -> None:
 
 
 def _put_away(store: Store, number: int, ack: Say, pace: Say) -> None:
-    ref = ref_of(number)
-    if store.quarantined(MODEL, ref, NOW_UNIX_S, 0) is None:
-        pace(f"quarantine {number}")
-        store.quarantine(MODEL, ref, CODE, "it was slow", NOW_UNIX_S)
+    # Written again even if it can be read: after a failed sync it may be in the page cache alone.
+    pace(f"quarantine {number}")
+    store.quarantine(MODEL, ref_of(number), CODE, "it was slow", NOW_UNIX_S)
     ack(f"quarantined {number}")
 
 

@@ -31,9 +31,11 @@ def take(path: Path) -> int:
         with told(f"{path}"):
             fd = _open(path)
         try:
-            _lock(fd, path)
-            # Whoever exchanged the file meanwhile would lock another one than we did.
-            if _is_at(fd, path):
+            with told(f"{path}"):
+                _lock(fd, path)
+                # Whoever exchanged the file meanwhile would lock another one than we did.
+                is_ours = _is_at(fd, path)
+            if is_ours:
                 with contextlib.suppress(OSError):  # the number is a service to people, not the lock
                     os.ftruncate(fd, 0)
                     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
@@ -72,7 +74,8 @@ def share(path: Path) -> int | None:
         except FileNotFoundError:
             return None
     try:
-        _lock(fd, path, fcntl.LOCK_SH)
+        with told(f"{path}"):
+            _lock(fd, path, fcntl.LOCK_SH)
     except BaseException:
         os.close(fd)
         raise
