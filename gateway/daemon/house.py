@@ -202,6 +202,7 @@ class House:
 
     def _out_of_service(self, model: str, reason: str) -> None:
         self.catalog.out_of_service(model, reason)
+        self.updates.workers_lost()
 
 
 def gateway_id(host: str) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from gateway.daemon.model_rollout import ModelRollout
 from gateway.daemon.rollout_ports import RolloutPorts
 from gateway.daemon.update_board import UpdateBoard
-from gateway.errors import BakeFailed, GatewayError
+from gateway.errors import BakeFailed, GatewayError, NotReady
 from gateway.mqtt.wait import set_by
 from gateway.operations.build import VERSION
 from gateway.operations.log import log
-from gateway.updates.rollout_events import Failed, Offered, SwitchAllowed, TurnCame, Withdrawn
+from gateway.updates.rollout_events import ActiveBad, Failed, Offered, SwitchAllowed, TurnCame, Withdrawn
 from gateway.updates.selection import compatible
 from gateway.updates.state import Phase
 
@@ -63,6 +63,7 @@ class Turns:
             if rollout.fell:
                 rollout.fell = False
                 await self._take_mates_back(rollout)
+            await self._give_way(rollout)
             if rollout.reoffer:
                 await self._offer(rollout, asked=False)
         await self._give_turn()
@@ -97,6 +98,15 @@ class Turns:
             asked=asked,
         )
         await rollout.feed(event)
+
+    async def _give_way(self, rollout: ModelRollout) -> None:
+        """Fall back from a release whose workers died for good; in a bake, its watch does."""
+        record, version = rollout.record, self._ports.catalog.versions.get(rollout.model)
+        if record.active is None or record.phase is Phase.BAKING or version is None:
+            return
+        if version.watch.lost_because and version.plan.spec.folder == rollout.folder:
+            reason = f"its workers died: {version.watch.lost_because}"
+            await rollout.feed(ActiveBad(record.active, NotReady.label, reason, int(time.time())))
 
     async def _give_turn(self) -> None:
         """Let the next release be validated once none is: a board has one set of cores for it."""

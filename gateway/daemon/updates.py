@@ -148,6 +148,10 @@ class Updates:
                     break
                 status = self._catalog.status.get(name)
 
+    def workers_lost(self) -> None:
+        """Note that a model's workers died for good: if it served a release, another one takes over soon."""
+        self._consider()
+
     def begin(self, link: Link) -> None:
         """Report, and look for new releases from now on."""
         if self.board is None or self._ports is None:
