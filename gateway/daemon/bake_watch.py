@@ -7,7 +7,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from gateway.daemon.rollout_ports import RolloutPorts
+from gateway.daemon.service_watch import ServiceWatch
 from gateway.errors import BakeFailed
+from gateway.inference.loaded import LoadSpec
 from gateway.operations.log import log
 from gateway.updates.bake import Gates, Summary, Verdict, judge
 from gateway.updates.release import ReleaseRef
@@ -35,6 +37,7 @@ class BakeWatch:
         self._limits = limits
         self._before = before
         self._alarm = ""
+        self._spec: LoadSpec | None = None
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def events(
@@ -47,27 +50,27 @@ class BakeWatch:
             done: Seconds and requests that count already.
             may_pass: Asked when all gates are green: whether nothing else stands in the way.
         """
-        version = self._ports.catalog.versions.get(self._model)
-        if version is None:
+        watch = self._watched()
+        if watch is None:
             yield Failed(ref, BakeFailed.label, "nothing serves the model", int(time.time()))
             return
-        version.watch.on_lost = self._on_lost
-        tick_s = max(_LEAST_TICK_S, self._limits.seconds / _MOST_TICKS)
         baked_s, baked_requests = done
-        ticked_s = seen_s = time.monotonic()
-        told_requests = seen_requests = version.watch.window.requests
+        seen_s, seen_requests = time.monotonic(), watch.window.requests
+        untold_s, untold_requests = 0.0, 0
         while True:
             await asyncio.wait({self._lost}, timeout=min(_JUDGE_S, max(0.1, self._limits.seconds / 4)))
-            now_s, requests = time.monotonic(), version.watch.window.requests
-            baked_s, baked_requests = baked_s + now_s - seen_s, baked_requests + requests - seen_requests
-            seen_s, seen_requests = now_s, requests
-            if self._lost.done() or version.watch.lost_because:
-                reason = f"its workers died: {version.watch.lost_because}"
+            if self._lost.done():  # perhaps by lanes that a reload has ended since
+                self._lost = asyncio.get_running_loop().create_future()
+            now_s, requests = time.monotonic(), watch.window.requests - seen_requests
+            baked_s, baked_requests = baked_s + now_s - seen_s, baked_requests + requests
+            untold_s, untold_requests = untold_s + now_s - seen_s, untold_requests + requests
+            if watch.lost_because:
+                reason = f"its workers died: {watch.lost_because}"
                 yield Failed(ref, BakeFailed.label, reason, int(time.time()))
                 return
-            judged = judge(
-                self._before, version.watch.window.summary(), self._limits, baked_s, baked_requests
-            )
+            watch = self._watched() or watch
+            seen_s, seen_requests = now_s, watch.window.requests
+            judged = judge(self._before, watch.window.summary(), self._limits, baked_s, baked_requests)
             self._tell_alarm(ref, judged.alarm)
             if judged.verdict is Verdict.FAILED:
                 yield Failed(ref, BakeFailed.label, judged.reason, int(time.time()))
@@ -75,9 +78,25 @@ class BakeWatch:
             if judged.verdict is Verdict.PASSED and may_pass():
                 yield BakePassed(ref)
                 return
-            if now_s - ticked_s >= tick_s:
-                yield BakeTick(ref, now_s - ticked_s, requests - told_requests)
-                ticked_s, told_requests = now_s, requests
+            if untold_s >= self._tick_s(baked_s):
+                yield BakeTick(ref, untold_s, untold_requests)
+                untold_s, untold_requests = 0.0, 0
+
+    def _tick_s(self, baked_s: float) -> float:
+        """Return how long to wait for the next tick: ever longer, so that a long bake writes little."""
+        return max(_LEAST_TICK_S, self._limits.seconds / _MOST_TICKS, baked_s / _MOST_TICKS)
+
+    def _watched(self) -> ServiceWatch | None:
+        """Return the watch of what serves; a reload may have put other lanes in the place of those before."""
+        version = self._ports.catalog.versions.get(self._model)
+        if version is None:
+            return None
+        if self._spec not in (None, version.plan.spec):
+            self._before = None  # it is asked to do something else than the release before was
+        self._spec = version.plan.spec
+        if version.watch.on_lost != self._on_lost:
+            version.watch.on_lost = self._on_lost
+        return version.watch
 
     def _on_lost(self, reason: str) -> None:
         if not self._lost.done():

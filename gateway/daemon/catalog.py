@@ -201,20 +201,21 @@ class Catalog:
         plan = replace(plan, spec=replace(plan.spec, folder=folder))
         return replace(plan, files=await asyncio.to_thread(self._files, plan.spec))
 
-    async def exchange(self, version: Version, settings: Settings) -> Version | None:
+    async def exchange(self, version: Version, settings: Callable[[], Settings]) -> Version | None:
         """Let a candidate take all new requests of its model; return what served before: drain it.
 
-        The exchange happens between two requests, in one turn of the event loop.
+        The exchange happens between two requests, in one turn of the event loop. ``settings`` is asked
+        once no change is under way any more.
 
         Raises:
             LostRace: The configuration of the model changed since the candidate was started.
         """
         async with self._changing:
-            if version.plan != await self.plan_of(version.name, version.plan.spec.folder, settings):
+            if version.plan != await self.plan_of(version.name, version.plan.spec.folder, settings()):
                 raise LostRace(f"model {version.name}: its configuration changed; start the candidate anew")
             return self._serve(version)
 
-    async def exchange_cold(self, name: str, folder: str, settings: Settings) -> None:
+    async def exchange_cold(self, name: str, folder: str, settings: Callable[[], Settings]) -> None:
         """End what serves a model, then start another version: where both do not fit into memory.
 
         Raises:
@@ -227,7 +228,7 @@ class Catalog:
                 old.watch.role = Role.PAST
                 await old.scheduler.drain(time.monotonic() + _DRAIN_S)
             try:
-                self._serve(await self.candidate(name, folder, settings))
+                self._serve(await self.candidate(name, folder, settings()))
             except GatewayError:
                 if old is not None:
                     again = self._version(name, old.plan)
@@ -247,14 +248,14 @@ class Catalog:
         self.versions = {}
         await asyncio.gather(*(s.drain(deadline_s) for s in schedulers if s is not None))
 
-    async def start_at(self, name: str, folder: str, settings: Settings) -> None:
+    async def start_at(self, name: str, folder: str, settings: Callable[[], Settings]) -> None:
         """Start a model that does not serve, from another folder.
 
         Raises:
             GatewayError: It cannot be proven or started.
         """
         async with self._changing:
-            issue = await self._start_one(name, await self.plan_of(name, folder, settings))
+            issue = await self._start_one(name, await self.plan_of(name, folder, settings()))
         if issue is not None:
             raise ConfigError((issue,))
         status = self.status[name]

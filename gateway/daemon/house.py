@@ -130,8 +130,13 @@ class House:
         fixed = [name for name in _FIXED if getattr(old, name) != getattr(wanted, name)]
         wanted = dataclasses.replace(wanted, **{name: getattr(old, name) for name in _FIXED})
         await self.updates.prepare(wanted)
-        changed = await self.catalog.change(wanted, loaded)
+        try:
+            changed = await self.catalog.change(wanted, loaded)
+        except BaseException:
+            await self.updates.forget(old)
+            raise
         self.settings = wanted
+        await self.updates.forget(wanted)
         self.updates.resume()
         self.health.expect(wanted.models)
         if self.sensing is not None:

@@ -11,17 +11,17 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Coroutine
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
+from gateway.daemon.offer import Offer
 from gateway.daemon.release_work import ReleaseWork
+from gateway.daemon.rollout_news import FAILURES, RolloutNews
 from gateway.daemon.rollout_ports import RolloutPorts
 from gateway.errors import GatewayError, IllegalTransition, LostRace, StoreFailed
 from gateway.operations.log import log
 from gateway.updates import rollout
-from gateway.updates.assignment import Wish
-from gateway.updates.release import Release, ReleaseRef
+from gateway.updates.release import ReleaseRef
 from gateway.updates.rollout_actions import (
     Action,
     AwaitSwitch,
@@ -33,8 +33,6 @@ from gateway.updates.rollout_actions import (
     Load,
     Quarantine,
     Refuse,
-    Shadow,
-    Switch,
     SwitchBack,
     Validate,
 )
@@ -43,21 +41,7 @@ from gateway.updates.rollout_step import Rules, Step, durable
 from gateway.updates.state import ModelRecord, Phase
 
 _COMMIT_AGAIN_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What the assignment wishes for this model.
-
-    Attributes:
-        release: The signed manifest.
-        ref: Its number and digest.
-        wish: How and when.
-    """
-
-    release: Release
-    ref: ReleaseRef
-    wish: Wish
+_FALLS = frozenset({"given_up", "rolled_back"})
 
 
 class ModelRollout:
@@ -74,6 +58,7 @@ class ModelRollout:
         percent: How much of the candidate is here.
         failed_release: Which release failed last; 0 for none.
         quarantined: Releases that failed here and are not tried again.
+        asked: Whether a look has brought what is wished for it; before, ``offer`` says nothing.
     """
 
     def __init__(self, record: ModelRecord, rules: Rules, ports: RolloutPorts) -> None:
@@ -87,12 +72,17 @@ class ModelRollout:
         self.percent = 0.0
         self.failed_release = 0
         self.quarantined: tuple[int, ...] = ()
+        self.asked = False
         self._rules = rules
         self._ports = ports
         self._work = ReleaseWork(record.model, ports, self.feed)
+        self._news = RolloutNews(record.model, ports)
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
-        self._step_s = time.monotonic()
+        self._owed = False
+        self._paid = asyncio.Event()
+        self._paying: asyncio.Task[None] | None = None
+        self._held: list[Event] = []
         self._booting = False
         self._loaded_badly: ActiveBad | None = None
         self._bake_later: Bake | None = None
@@ -106,6 +96,11 @@ class ModelRollout:
     def baked(self) -> bool:
         """Whether its bake has passed and waits for those of its mates."""
         return self._work.baked
+
+    @property
+    def owes(self) -> bool:
+        """Whether the disk has yet to take what was decided: until then there is nothing to be told."""
+        return self._owed
 
     @property
     def is_as_wished(self) -> bool:
@@ -161,15 +156,31 @@ class ModelRollout:
     async def feed(self, event: Event) -> None:
         """Take one event: commit what the core decides, and do it.
 
-        Never raises for what the disk or a release does. Cancel-safe: what was committed is found again.
+        Never raises for what the disk or a release does. While the disk owes us a record, only
+        ``ActiveBad`` does not wait: what serves badly is replaced at once, and written once it can be.
+        Cancel-safe: what was committed is found again.
         """
-        async with self._turn:
-            try:
-                await self._take(event)
-            except LostRace as error:  # nobody but us writes here; what the disk has is what counts
-                log.event("task_failed", task=f"rollout of {self.model}", error=error)
-                self.record = await asyncio.to_thread(self._ports.store.record, self.model)
-                self.reoffer = True
+
+        async def found() -> Event:
+            return event
+
+        await self.feed_found(found, urgent=isinstance(event, ActiveBad))
+
+    async def feed_found(self, find: Callable[[], Awaitable[Event | None]], *, urgent: bool = False) -> None:
+        """Take the event that is found once nothing else is being decided: what it says is of that moment.
+
+        Args:
+            find: Returns the event; None for nothing to say.
+            urgent: Whether it can be taken while the disk owes us a record.
+        """
+        while True:
+            async with self._turn:
+                if urgent or not self._owed:
+                    event = await find()
+                    if event is not None:
+                        await self._take_or_read(event)
+                    return
+            await self._paid.wait()
 
     async def until_unwanted(self, ref: ReleaseRef) -> None:
         """Return once ``ref`` is to be fetched no longer. Cancel-safe."""
@@ -179,19 +190,39 @@ class ModelRollout:
 
     async def close(self) -> None:
         """End what is under way."""
-        await self._work.cancel()
+        if self._paying is not None:
+            self._paying.cancel()
+            await asyncio.gather(self._paying, return_exceptions=True)
+        self._work.interrupt()
+        await self._work.ended()
         await self._work.drained()
 
+    def interrupt(self) -> None:
+        """Let what is under way go no further, in this very turn of the event loop."""
+        self._work.interrupt()
+
     async def _boot(self, step: Step) -> None:
-        if step.record.seq != self.record.seq:
+        if step.record.seq == self.record.seq or await self._try_commit(step):
+            await self._follow(await self._finish(step))
+            return
+        self._owe()  # whether the disk has taken it or not: what comes next is written over it
+        reason = "the start of the process could not be written down"
+        await self._take(ActiveBad(self.record.active, StoreFailed.label, reason, _now()))
+
+    async def _take_or_read(self, event: Event) -> None:
+        try:
+            await self._take(event)
+        except LostRace as error:
+            # Nobody but us writes here: a write that nobody waited for has arrived. It counts.
+            log.event("store_failed", what=f"record of {self.model}", error=error)
             try:
-                await asyncio.to_thread(self._ports.store.commit, durable(step.record))
-            except GatewayError as error:
-                log.event("store_failed", what=f"record of {self.model}", error=error)
-                bad = ActiveBad(self.record.active, error.label, error.message, _now())
-                await self._take(bad)
+                self.record = await asyncio.to_thread(self._ports.store.record, self.model)
+            except GatewayError as failure:
+                log.event("store_failed", what=f"record of {self.model}", error=failure)
                 return
-        await self._follow(await self._finish(step))
+            self.reoffer = True
+            with contextlib.suppress(LostRace):
+                await self._take(event)
 
     async def _take(self, event: Event) -> None:
         try:
@@ -199,23 +230,47 @@ class ModelRollout:
         except IllegalTransition as error:
             log.event("task_failed", task=f"rollout of {self.model}", error=error)
             return
-        if step.record.seq == self.record.seq or await self._try_commit(step):
-            await self._follow(await self._finish(step))
-        elif step.urgent:
-            # What serves badly is replaced at once; the disk is asked again and again meanwhile.
-            follow = await self._finish(step)
-            await self._commit(step)
-            await self._follow(follow)
-        else:
-            await self._commit(step)
-            await self._follow(await self._finish(step))
+        if step.record.seq != self.record.seq and not self._owed and not await self._try_commit(step):
+            if step.urgent or self._booting:
+                self._owe()
+            else:
+                await self._commit(step)
+        await self._follow(await self._finish(step))
 
     async def _commit(self, step: Step) -> None:
         """Ask the disk until it takes the record: what the record says is done only then."""
-        done = await self._try_commit(step)
+        done = False
         while not done:
             await asyncio.sleep(_COMMIT_AGAIN_S)
             done = await self._try_commit(step)
+
+    def _owe(self) -> None:
+        """Go on without the record on the disk; write it as soon as the disk takes it."""
+        if not self._owed:
+            self._owed = True
+            self._paid.clear()
+            loop = asyncio.get_running_loop()
+            self._paying = loop.create_task(self._pay(), name=f"record[{self.model}]")
+
+    async def _pay(self) -> None:
+        """Write what is owed; then let the events go on that had to wait."""
+        while self._owed:
+            await asyncio.sleep(_COMMIT_AGAIN_S)
+            async with self._turn:
+                if not await self._write_owed():
+                    continue
+                self._owed = False
+                held, self._held = self._held, []
+                await self._follow(held)
+                self._paid.set()
+
+    async def _write_owed(self) -> bool:
+        try:
+            return await self._try_commit(Step(self.record))
+        except LostRace as error:
+            # A write that seemed to fail has arrived, or several steps have become one write.
+            self.record = replace(self.record, seq=int(error.attributes["seq"]) + 1)
+            return False
 
     async def _try_commit(self, step: Step) -> bool:
         """Write the record of a step; return False if the disk did not take it.
@@ -233,6 +288,9 @@ class ModelRollout:
         return True
 
     async def _follow(self, events: list[Event]) -> None:
+        if self._owed:  # what follows builds upon a record that is not on the disk yet
+            self._held += events
+            events = []
         for event in events:
             await self._take(event)
         self._changed.set()
@@ -244,13 +302,13 @@ class ModelRollout:
         before, self.record = self.record, step.record
         if self.record.phase is not Phase.FETCHING:
             self.wants = None
-        if self.record.phase is not Phase.STAGED:
-            self.awaits_turn = False  # a validation that a restart interrupted asks for its turn anew, below
+        if self.record.phase not in (Phase.STAGED, Phase.VALIDATING):
+            self.awaits_turn = False
         if self.record.phase not in (Phase.READY, Phase.SHADOWING):
             self.awaits_switch = False
         if step.note:
             await self._tell(step, before)
-            self.reoffer = self.record.phase in (Phase.IDLE, Phase.READY)
+            self.reoffer = self.reoffer or self.record.phase in (Phase.IDLE, Phase.READY)
             self.fell = self.fell or step.note in _FALLS
         follow: list[Event] = []
         for action in step.actions:
@@ -292,7 +350,8 @@ class ModelRollout:
             case Bake() if self._booting:
                 self._bake_later = action
             case Refuse(ref, code, reason):
-                self._refuse(ref, code, reason)
+                self.failed_release = ref.number if ref else 0
+                self._news.refused(ref, self.record, code, reason)
             case Collect():
                 await self._collect()
             case _:
@@ -301,25 +360,11 @@ class ModelRollout:
 
     def _start(self, action: Action) -> None:
         """Begin what takes a while."""
-        work = self._work
+        if isinstance(action, Validate):
+            self.awaits_turn = False
         offer = self.offer
-        coroutine: Coroutine[Any, Any, None]
-        match action:
-            case Validate(ref):
-                coroutine = work.validate(ref)
-            case Shadow(ref, frames):
-                least = offer.wish.shadow_agreement if offer else 1.0
-                coroutine = work.shadow(ref, frames, least)
-            case Switch(to, _):
-                coroutine = work.switch(to)
-            case SwitchBack(to, _):
-                coroutine = work.switch_back(to, self.record.reason)
-            case Bake(ref, baked_s, requests):
-                bake_s = offer.wish.bake_s if offer and offer.ref == ref else None
-                coroutine = work.bake(ref, (baked_s, requests), bake_s)
-            case _:
-                raise IllegalTransition(f"model {self.model}: {type(action).__name__} is no work")
-        work.start(coroutine)
+        wish = offer.wish if offer is not None and offer.ref == self.record.candidate else None
+        self._work.begin(action, wish, self.record.reason)
 
     async def _load(self, ref: ReleaseRef | None) -> None:
         """Verify what is about to serve; the catalogue loads it afterwards."""
@@ -330,6 +375,13 @@ class ModelRollout:
         except GatewayError as error:
             self._loaded_badly = ActiveBad(ref, error.label, error.message, _now())
 
+    async def _tell(self, step: Step, before: ModelRecord) -> None:
+        about = step.record.candidate or before.candidate or step.record.active
+        if step.record.code and step.note in FAILURES:
+            self.failed_release = about.number if about else 0
+        label = self.offer.release.label if self.offer and self.offer.ref == about else ""
+        await self._news.went(step, about, label)
+
     async def _collect(self) -> None:
         keep = self._ports.settings().updates.keep_releases
         with contextlib.suppress(StoreFailed):  # room is given back at the next chance
@@ -338,53 +390,6 @@ class ModelRollout:
     def hindered(self, ref: ReleaseRef, error: GatewayError, *, permanent: bool) -> Hindered:
         """Return the event for what keeps a candidate from going on."""
         return Hindered(ref, error.label, error.message, _now(), random.random(), permanent)
-
-    def _refuse(self, ref: ReleaseRef | None, code: str, reason: str) -> None:
-        number = ref.number if ref else 0
-        self.failed_release = number
-        self._ports.metrics.release_failures.add(1, self.model, code)
-        log.event("release_refused", model=self.model, release=number, code=code, reason=reason)
-        self._ports.tell(self._words("refused", number) | {"code": code, "reason": reason})
-
-    async def _tell(self, step: Step, before: ModelRecord) -> None:
-        """Log, count, audit and publish a step."""
-        record, took_s = step.record, time.monotonic() - self._step_s
-        self._step_s = time.monotonic()
-        about = record.candidate or before.candidate or record.active
-        number = about.number if about else 0
-        label = self.offer.release.label if self.offer and self.offer.ref == about else ""
-        said = {"step": step.note, "phase": record.phase.value, "code": record.code, "reason": record.reason}
-        if record.code and step.note in _FAILURES:
-            self._ports.metrics.release_failures.add(1, self.model, record.code)
-            self.failed_release = number
-        self._ports.metrics.release_steps.add(1, self.model, step.note)
-        log.event(
-            "release_step", model=self.model, release=number, label=label, took_s=round(took_s, 3), **said
-        )
-        self._ports.tell(self._words(step.note, number) | said | {"label": label})
-        try:
-            await asyncio.to_thread(
-                self._ports.store.audit, step.note, model=self.model, release=number, **_filled(said)
-            )
-        except GatewayError as error:
-            log.event("store_failed", what="audit log", error=error)
-
-    def _words(self, step: str, number: int) -> dict[str, object]:
-        return {
-            "at": round(time.time(), 3),
-            "model": self.model,
-            "release": number,
-            "step": step,
-            "active": self.record.active.number if self.record.active else 0,
-        }
-
-
-_FALLS = frozenset({"given_up", "rolled_back"})
-_FAILURES = frozenset({"rejected", "hindered", "given_up", "rolled_back", "fell_back", "nothing_good"})
-
-
-def _filled(said: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in said.items() if value and key != "step"}
 
 
 def _now() -> int:

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from gateway.daemon.bake_watch import BakeWatch
@@ -15,7 +16,9 @@ from gateway.daemon.rollout_ports import RolloutPorts
 from gateway.daemon.shadow_run import ShadowRun
 from gateway.errors import (
     CardMismatch,
+    GatewayBug,
     GatewayError,
+    IllegalTransition,
     LostRace,
     OutOfMemory,
     PipelineMisfit,
@@ -26,10 +29,12 @@ from gateway.errors import (
 )
 from gateway.inference.proven import Proof, ProofBudgets
 from gateway.operations.log import log
+from gateway.updates.assignment import Wish
 from gateway.updates.bake import Summary, gates
 from gateway.updates.manifest import read_manifest
 from gateway.updates.memory_plan import Cold, Hot, LaneCost, plan
 from gateway.updates.release import Release, ReleaseRef
+from gateway.updates.rollout_actions import Action, Bake, Shadow, Switch, SwitchBack, Validate
 from gateway.updates.rollout_events import (
     ActiveBad,
     Agreed,
@@ -39,17 +44,18 @@ from gateway.updates.rollout_events import (
     Proven,
     Switched,
 )
-from gateway.updates.shadow import ShadowGates, ShadowTally
+from gateway.updates.shadow import ShadowGates, ShadowTally, ShadowVerdict
 
 _MOST_EXCHANGES = 5
 _SHADOW_LANES = 1
 _DRAIN_S = 30.0
+_LAST_DRAIN_S = 1.5
 
 Feed = Callable[[Event], Awaitable[None]]
 
 
 class ReleaseWork:
-    """The work on one model's releases; at most one thing runs.
+    """The work on one model's releases; at most one thing runs, and a way back is never cut short by others.
 
     Attributes:
         baked: Whether a bake has passed and only waits for its mates.
@@ -60,46 +66,98 @@ class ReleaseWork:
         self._ports = ports
         self._feed = feed
         self._task: asyncio.Task[None] | None = None
+        self._way_back: asyncio.Task[None] | None = None
         self._draining: set[asyncio.Task[None]] = set()
         self.baked = False
         self._proof: Proof | None = None
         self._proof_folder = ""
         self._before: Summary | None = None
 
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Begin one thing; what ran before ends."""
-        self._drop()
+    def begin(self, action: Action, wish: Wish | None, reason: str) -> None:
+        """Begin one thing; what ran before ends.
+
+        Args:
+            action: What to do.
+            wish: How the release is wished; None if that is not known.
+            reason: Why, for the log.
+
+        Raises:
+            IllegalTransition: The action is no work.
+        """
+        work: Callable[[], Coroutine[Any, Any, None]]
+        match action:
+            case Validate(ref):
+                work = partial(self.validate, ref)
+            case Shadow(ref, frames):
+                work = partial(self.shadow, ref, frames, wish.shadow_agreement if wish else 1.0)
+            case Switch(to, _):
+                work = partial(self.switch, to)
+            case SwitchBack(before, _):
+                work = partial(self.switch_back, before, reason)
+            case Bake(ref, baked_s, requests):
+                work = partial(self.bake, ref, (baked_s, requests), wish.bake_s if wish else None)
+            case _:
+                raise IllegalTransition(f"model {self._model}: {type(action).__name__} is no work")
+        self._drop_work()
         loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._guarded(coroutine), name=f"release[{self._model}]")
+        if isinstance(action, SwitchBack):
+            self._drop(self._way_back)
+            task = loop.create_task(self._guarded(action, work, None), name=f"way back[{self._model}]")
+            self._way_back = task
+            return
+        doing = self._guarded(action, work, self._way_back)
+        self._task = loop.create_task(doing, name=f"release[{self._model}]")
 
     async def cancel(self) -> None:
-        """End what runs and wait for its end; does nothing in the very thing that ends."""
-        task = self._drop()
+        """End what runs for a candidate, and wait for its end; does nothing in the very thing that ends.
+
+        A way back goes on: it is no candidate's, and what serves until it is done is known to be bad.
+        """
+        task = self._drop_work()
         if task is not None:
             await asyncio.wait({task})
 
     async def ended(self) -> None:
         """Wait until what runs has ended, and what it began."""
-        while self._task is not None and not self._task.done():
-            await asyncio.wait({self._task})
+        while running := [t for t in (self._task, self._way_back) if t is not None and not t.done()]:
+            await asyncio.wait(running)
 
     async def drained(self) -> None:
-        """Wait until versions that serve no longer have ended."""
-        if self._draining:
-            await asyncio.wait(self._draining)
+        """Give versions that serve no longer a moment, then end them."""
+        draining = tuple(self._draining)
+        if draining:
+            await asyncio.wait(draining, timeout=_LAST_DRAIN_S)
+        for task in draining:
+            task.cancel()
+        await asyncio.gather(*draining, return_exceptions=True)
 
-    def _drop(self) -> asyncio.Task[None] | None:
+    def interrupt(self) -> None:
+        """Let nothing go any further, in this very turn of the event loop; ``ended`` waits for its end."""
+        for task in (self._task, self._way_back):
+            self._drop(task)
+
+    def _drop_work(self) -> asyncio.Task[None] | None:
         task, self._task = self._task, None
+        return self._drop(task)
+
+    @staticmethod
+    def _drop(task: asyncio.Task[None] | None) -> asyncio.Task[None] | None:
+        """Let a task go no further; return it if it is still to end, and is not the caller itself."""
         if task is None or task.done() or task is asyncio.current_task():
             return None
         task.cancel()
         return task
 
-    async def _guarded(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(
+        self, action: Action, work: Callable[[], Coroutine[Any, Any, None]], first: asyncio.Task[None] | None
+    ) -> None:
         try:
-            await coroutine
+            if first is not None and not first.done():
+                await asyncio.wait({first})
+            await work()
         except Exception as error:  # noqa: BLE001 - a bug in one model's update is not the gateway's end
             log.event("task_failed", task=f"release of {self._model}", error=error)
+            await self._feed(_instead(action, error))
 
     # The things.
 
@@ -138,31 +196,43 @@ class ReleaseWork:
 
     async def shadow(self, ref: ReleaseRef, frames: int, least_agreement: float) -> None:
         """Run a candidate beside what serves."""
-        ports, settings = self._ports, self._ports.settings()
-        folder = str(ports.store.release_folder(self._model, ref.number))
         limits = ShadowGates(frames, least_agreement)
-        version: Version | None = None
+        verdict: ShadowVerdict | None = None
         try:
-            version = await ports.catalog.candidate(self._model, folder, settings, _SHADOW_LANES)
-            run = ShadowRun(ports.dataplane, version, ShadowTally(limits))
-            verdict = await run.verdict(settings.updates.bake.max_seconds)
+            while verdict is None:
+                verdict = await self._shadow_once(ref, limits)
         except ShadowFailed as error:
             await self._feed(self._hindered(ref, error))
-            return
         except GatewayError as error:
             await self._feed(Failed(ref, ShadowFailed.label, error.message, _now()))
-            return
-        finally:
-            if version is not None:
-                await version.scheduler.close()
-        if verdict.passed:
-            await self._feed(Agreed(ref))
         else:
-            await self._feed(Failed(ref, ShadowFailed.label, verdict.words, _now()))
+            words = verdict.words
+            await self._feed(
+                Agreed(ref) if verdict.passed else Failed(ref, ShadowFailed.label, words, _now())
+            )
+
+    async def _shadow_once(self, ref: ReleaseRef, limits: ShadowGates) -> ShadowVerdict | None:
+        """Return what a shadow run says; None if a reload made it a comparison of unlike things.
+
+        Raises:
+            ShadowFailed: Too few frames came.
+            GatewayError: The candidate does not start.
+        """
+        ports, settings = self._ports, self._ports.settings()
+        folder = str(ports.store.release_folder(self._model, ref.number))
+        version = await ports.catalog.candidate(self._model, folder, settings, _SHADOW_LANES)
+        try:
+            run = ShadowRun(ports.dataplane, version, ShadowTally(limits))
+            verdict = await run.verdict(settings.updates.bake.max_seconds)
+        finally:
+            await version.scheduler.close()
+        now = await ports.catalog.plan_of(self._model, folder, ports.settings())
+        return verdict if now.spec == version.plan.spec else None
 
     async def switch(self, to: ReleaseRef) -> None:
         """Let a release answer in place of what does now."""
         folder = str(self._ports.store.release_folder(self._model, to.number))
+        self.baked = False
         try:
             await self._exchange(folder, to.number, "switched")
         except GatewayError as error:
@@ -197,9 +267,11 @@ class ReleaseWork:
         settings = self._ports.settings()
         limits = gates(settings.updates.bake, bake_s, await self._p99_budget_ms(ref))
         watch = BakeWatch(self._model, self._ports, limits, self._before)
-        async for event in watch.events(ref, done, self._may_pass):
-            await self._feed(event)
-        self.baked = False
+        try:
+            async for event in watch.events(ref, done, self._may_pass):
+                await self._feed(event)
+        finally:
+            self.baked = False
 
     def _may_pass(self) -> bool:
         """Note that the bake has passed; say whether it may be committed."""
@@ -229,11 +301,12 @@ class ReleaseWork:
         serving = ports.catalog.versions.get(self._model)
         was = serving.plan.spec.folder if serving else ""
         how = "hot"
+        self._before = serving.watch.window.summary() if serving else None
         if serving is None:
-            await ports.catalog.start_at(self._model, folder, ports.settings())
+            await ports.catalog.start_at(self._model, folder, ports.settings)
         elif isinstance(found := self._memory_plan(folder), Cold):
             how = f"cold: {found.reason}"
-            await ports.catalog.exchange_cold(self._model, folder, ports.settings())
+            await ports.catalog.exchange_cold(self._model, folder, ports.settings)
         else:
             await self._exchange_hot(folder)
         log.event("release_switched", model=self._model, release=number, was=was, how=how, reason=reason)
@@ -242,10 +315,9 @@ class ReleaseWork:
     async def _exchange_hot(self, folder: str) -> None:
         ports = self._ports
         for _ in range(_MOST_EXCHANGES):
-            settings = ports.settings()
-            version = await ports.catalog.candidate(self._model, folder, settings)
+            version = await ports.catalog.candidate(self._model, folder, ports.settings())
             try:
-                old = await ports.catalog.exchange(version, settings)
+                old = await ports.catalog.exchange(version, ports.settings)
             except LostRace:  # the configuration was reloaded meanwhile: start it as it is now
                 await version.scheduler.close()
                 continue
@@ -291,6 +363,19 @@ def _check_mapped(proof: Proof, release: Release) -> None:
     for name, digest in (("the model file", proof.mapped), *proof.weights):
         if digest not in signed:
             raise CardMismatch(f"{name}: sha256 {digest} is none of the release's files", stage="load")
+
+
+def _instead(action: Action, error: Exception) -> Event:
+    """Return the answer of work that ended by a bug: no rollout waits for ever."""
+    what = f"{type(action).__name__}: {type(error).__name__}: {error}"
+    match action:
+        case Bake(ref, _, _) | Switch(ref, _):
+            return Failed(ref, GatewayBug.label, what, _now())
+        case SwitchBack(to, _):
+            return ActiveBad(to, GatewayBug.label, what, _now())
+        case Validate(ref) | Shadow(ref, _):
+            return Hindered(ref, GatewayBug.label, what, _now(), random.random())
+    raise error
 
 
 def _now() -> int:

@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass, replace
 
 from gateway.daemon.catalog import Version
-from gateway.errors import GatewayError, ShadowFailed
+from gateway.errors import Draining, GatewayError, Overloaded, ShadowFailed
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.request import InferRequest, OnDone, Outcome, RequestState, Ticket
 from gateway.updates.shadow import ShadowTally, ShadowVerdict
@@ -50,7 +50,7 @@ class ShadowRun:
         """Compare until the tally has an opinion.
 
         Raises:
-            ShadowFailed: Too few frames came in time, or the candidate died.
+            ShadowFailed: Too few frames came in time.
 
         Cancel-safe: live requests are looked at no longer.
         """
@@ -96,7 +96,7 @@ class ShadowRun:
         original, copy = pair.original, pair.copy
         if original is None or copy is None or self._over.done():
             return
-        if original.state is not RequestState.DONE or copy.state is RequestState.EXPIRED:
+        if original.state is not RequestState.DONE or _is_too_busy(copy):
             return  # nothing to compare with: a payload that both refuse, a machine that is too busy
         if copy.state is not RequestState.DONE:
             self._tally.failed(_words(copy.error))
@@ -108,7 +108,14 @@ class ShadowRun:
 
     def _lost(self, reason: str) -> None:
         if not self._over.done():
-            self._over.set_exception(ShadowFailed(f"its workers died: {reason}"))
+            tally = self._tally
+            words = f"its workers died: {reason}"
+            self._over.set_result(ShadowVerdict(False, 0.0, tally.compared, 0.0, words))
+
+
+def _is_too_busy(copy: Outcome) -> bool:
+    """Tell whether a copy was left out for want of time or room, which says nothing of the candidate."""
+    return copy.state is RequestState.EXPIRED or isinstance(copy.error, (Overloaded, Draining))
 
 
 def _infer_ms(outcome: Outcome) -> float:

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from gateway.daemon.model_rollout import ModelRollout, Offer
+from gateway.daemon.model_rollout import ModelRollout
+from gateway.daemon.offer import Offer
 from gateway.daemon.rollout_ports import RolloutPorts
 from gateway.daemon.update_board import UpdateBoard
 from gateway.daemon.update_turns import Turns
@@ -25,7 +26,7 @@ from gateway.operations.log import log
 from gateway.operations.tokens import Tokens
 from gateway.updates.release import ReleaseRef
 from gateway.updates.reported import Trust
-from gateway.updates.rollout_events import Fetched
+from gateway.updates.rollout_events import Fetched, Hindered
 from gateway.updates.updater import Refreshed, UpdaterSession
 from gateway.updates.updater_wire import UpdaterOptions
 
@@ -35,6 +36,8 @@ _FIRST_RETRY_S = 5.0
 _JITTER = 0.1
 _TOLD_PERCENT = 5.0
 _TOLD_S = 5.0
+# A look ends a fetch that is under way, but not earlier than this.
+_UNDISTURBED_S = 5.0
 _PERMANENT = (FetchRefused, ManifestRefused)
 
 POLL = "poll"
@@ -61,12 +64,15 @@ class Looks:
         self._turns = turns
         self._options = options
         self._bell = asyncio.Event()
+        self._stir = asyncio.Event()
         self._because = START
         self._asked = False
         self._looking = False
         self._tokens = Tokens(_BURST, _PERIOD_S)
         self._failures = 0
+        self._seen: frozenset[str] = frozenset()
         self._told_percent, self._told_s = 0.0, 0.0
+        self._undisturbed_s = 0.0
         self._next_s = time.monotonic()
 
     def ring(self, because: str, *, asked: bool = False) -> None:
@@ -79,11 +85,13 @@ class Looks:
         self._because = because
         self._asked = self._asked or asked
         self._bell.set()
+        self._stir.set()
 
-    def ring_if_wanted(self) -> None:
-        """Look soon if a release is to be fetched and nobody is at it."""
+    def attend(self) -> None:
+        """Look soon if a release is to be fetched and nobody is at it; note when one is to be tried again."""
         if not self._looking and any(r.wants is not None for r in self._board.rollouts.values()):
             self.ring(WANTED)
+        self._stir.set()
 
     async def run(self) -> None:
         """Look for ever; ends by cancellation."""
@@ -94,14 +102,19 @@ class Looks:
                 await self._look(because)
             finally:
                 self._looking = False
-            self.ring_if_wanted()
+            self.attend()
 
     async def _next(self) -> str:
         """Wait until it is time to look; return why."""
         while True:
-            now_s = time.monotonic()
-            if not await set_by(self._bell, min(self._next_s, self._retry_s(now_s))):
-                self._because = START if self._because == START else POLL
+            self._stir.clear()
+            if not self._bell.is_set():
+                retry_s = self._retry_s(time.monotonic())
+                due_s = min(self._next_s, retry_s)
+                if await set_by(self._stir, due_s):
+                    continue
+                if self._because != START:
+                    self._because = RETRY if retry_s < self._next_s else POLL
             # Whoever floods the bell gets a look now and then, and nothing else suffers.
             now_s = time.monotonic()
             await asyncio.sleep(self._tokens.next_s(now_s) - now_s)
@@ -111,7 +124,12 @@ class Looks:
                 return because
 
     def _retry_s(self, now_s: float) -> float:
-        """Return when the first release that was hindered may be tried again, monotonic seconds."""
+        """Return when the first release that was hindered may be tried again, monotonic seconds.
+
+        Where the last look failed, the next look has to come first.
+        """
+        if self._failures:
+            return float("inf")
         unix_s = time.time()
         waits = [
             rollout.record.retry_unix_s - unix_s
@@ -124,7 +142,8 @@ class Looks:
         asked, self._asked = self._asked, False
         try:
             async with UpdaterSession(self._options(), self._ports.store.lock_fd) as session:
-                refreshed = await session.refresh(sorted(self._board.rollouts))
+                self._seen = frozenset(self._board.rollouts)
+                refreshed = await session.refresh(sorted(self._seen))
                 self._believe(refreshed)
                 self._plan(None)
                 await self._turns.offer_all(asked=asked)
@@ -168,7 +187,9 @@ class Looks:
         for words in refreshed.trouble:
             log.event("update_trouble", trouble=words)
         wishes = refreshed.assignment.models if refreshed.assignment else {}
-        for name, rollout in board.rollouts.items():
+        for name in self._seen & board.rollouts.keys():
+            rollout = board.rollouts[name]
+            rollout.asked = True
             wish, found = wishes.get(name), refreshed.releases.get(name)
             rollout.offer = None
             if wish is not None and found is not None:
@@ -184,8 +205,12 @@ class Looks:
         log.event("release_refused", model=model, release=number, code=why.label, reason=why.message)
 
     async def _fetch_all(self, session: UpdaterSession) -> None:
-        """Fetch what rollouts want, one after the other, until nothing is wanted or somebody rings."""
-        while not self._bell.is_set():
+        """Fetch what rollouts want, one after the other, until nothing is wanted or somebody rings.
+
+        Whoever rings without end does not keep anything from coming, for a fetch goes on where it was.
+        """
+        self._undisturbed_s = time.monotonic() + _UNDISTURBED_S
+        while not (self._bell.is_set() and time.monotonic() >= self._undisturbed_s):
             rollout = next((r for r in self._board.rollouts.values() if r.wants is not None), None)
             if rollout is None or rollout.wants is None:
                 return
@@ -197,7 +222,7 @@ class Looks:
         work = asyncio.ensure_future(
             session.fetch(rollout.model, ref.number, partial(self._progressed, rollout))
         )
-        bell = asyncio.ensure_future(self._bell.wait())
+        bell = asyncio.ensure_future(self._disturbed())
         unwanted = asyncio.ensure_future(rollout.until_unwanted(ref))
         try:
             await asyncio.wait({work, bell, unwanted}, return_when=asyncio.FIRST_COMPLETED)
@@ -210,12 +235,23 @@ class Looks:
             except GatewayError as error:
                 await rollout.feed(rollout.hindered(ref, error, permanent=isinstance(error, _PERMANENT)))
             else:
-                await rollout.feed(Fetched(got))
+                await rollout.feed(Fetched(got) if got == ref else self._exchanged(rollout, ref))
             return True
         finally:
             for task in (work, bell, unwanted):
                 task.cancel()
             await asyncio.gather(work, bell, unwanted, return_exceptions=True)
+
+    async def _disturbed(self) -> None:
+        """Return once somebody has rung and the fetch has had its time."""
+        await self._bell.wait()
+        await asyncio.sleep(self._undisturbed_s - time.monotonic())
+
+    @staticmethod
+    def _exchanged(rollout: ModelRollout, ref: ReleaseRef) -> Hindered:
+        """Return what to say where another release has come than the one that was wished."""
+        error = ManifestRefused(f"release {ref.number}: its manifest is another one now")
+        return rollout.hindered(ref, error, permanent=False)
 
     async def _make_room(self, rollout: ModelRollout, ref: ReleaseRef, error: DiskFull) -> None:
         """Remove all that no record needs; what still does not fit waits for its next try."""

@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
+from gateway.daemon.background import in_background
 from gateway.daemon.model_rollout import ModelRollout
 from gateway.daemon.rollout_ports import RolloutPorts
 from gateway.daemon.update_board import UpdateBoard
 from gateway.daemon.update_looks import Looks
 from gateway.daemon.update_topics import Order
 from gateway.daemon.update_turns import Turns
-from gateway.errors import GatewayError, UnknownModel
+from gateway.errors import GatewayError, Overloaded, UnknownModel
 from gateway.operations.log import log
 from gateway.updates.rollout_events import CancelAsked, RollbackAsked
 from gateway.updates.state import Phase
@@ -20,6 +21,7 @@ from gateway.updates.store.pause import set_paused
 
 Answer = dict[str, object]
 _MOST_FINDINGS = 50
+_MOST_WAITING = 16
 
 
 class Orders:
@@ -36,6 +38,10 @@ class Orders:
     def take(self, order: Order, answer: Callable[[Mapping[str, object]], None]) -> None:
         """Begin an order; ``answer`` is called once with what became of it."""
         log.event("update_order", order=order.name, model=order.model)
+        if len(self._running) >= _MOST_WAITING:
+            busy = Overloaded(f"{len(self._running)} orders wait already")
+            answer({"do": order.name, "ok": False, "error": busy.message, "code": busy.label})
+            return
         task = asyncio.get_running_loop().create_task(self._carry_out(order, answer), name="update.order")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -108,7 +114,8 @@ class Orders:
         return {"rolled_back_to": gone, "ok": bool(gone)}
 
     async def _check(self) -> Answer:
-        findings = await asyncio.to_thread(self._ports.store.check)
+        # It takes minutes where there are many bytes: no thread that a stop has to wait for.
+        findings = await in_background(self._ports.store.check)
         said = [
             {"path": found.path, "problem": found.problem, "remedy": found.remedy}
             for found in findings[:_MOST_FINDINGS]

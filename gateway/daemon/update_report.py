@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from gateway.daemon.catalog import Catalog
 from gateway.operations.health import Health
@@ -28,6 +29,8 @@ class Standing:
 
     Attributes:
         record: The record.
+        serving: The release that answers, which is not always the one that the record calls active; None
+            for the factory model.
         percent: How much of the candidate is here.
         stage: Stage of the last failure.
         failed_release: Which release it befell.
@@ -35,6 +38,7 @@ class Standing:
     """
 
     record: ModelRecord
+    serving: ReleaseRef | None = None
     percent: float = 0.0
     stage: str = ""
     failed_release: int = 0
@@ -62,6 +66,18 @@ class BoardFacts:
     disk: Disk
 
 
+def release_in(folder: str, record: ModelRecord, folder_of: Callable[[int], Path]) -> ReleaseRef | None:
+    """Return the release that lies in a folder; None for the factory model.
+
+    Args:
+        folder: Of what serves.
+        record: The model's record.
+        folder_of: Returns where a release of the model lies.
+    """
+    known = (record.active, record.previous, record.candidate)
+    return next((ref for ref in known if ref is not None and str(folder_of(ref.number)) == folder), None)
+
+
 def report(facts: BoardFacts, models: Mapping[str, Standing], catalog: Catalog, health: Health) -> Reported:
     """Return the report of this moment."""
     verdict = health.judge(time.monotonic())
@@ -86,7 +102,7 @@ def _model(name: str, standing: Standing, catalog: Catalog, answering: bool) -> 
         error = LastError(record.code, standing.stage, record.reason, standing.failed_release)
     return ReportedModel(
         record.phase.value,
-        _active(name, record, catalog, answering),
+        _active(name, standing, catalog, answering),
         None if record.previous is None else record.previous.number,
         None
         if candidate is None
@@ -97,7 +113,7 @@ def _model(name: str, standing: Standing, catalog: Catalog, answering: bool) -> 
     )
 
 
-def _active(name: str, record: ModelRecord, catalog: Catalog, answering: bool) -> Active | None:
+def _active(name: str, standing: Standing, catalog: Catalog, answering: bool) -> Active | None:
     version = catalog.versions.get(name)
     if version is None:
         return None
@@ -106,7 +122,8 @@ def _active(name: str, record: ModelRecord, catalog: Catalog, answering: bool) -
         for lane in version.scheduler.pool.lanes
         if lane.facts is not None and lane.facts.mapped
     }
-    ref = record.active or ReleaseRef(FACTORY, "")
+    ref = standing.serving or ReleaseRef(FACTORY, "")
+    since = standing.record.since_unix_s if standing.serving == standing.record.active else 0
     facts = version.scheduler.facts
     digest = facts.version.digest if facts is not None else ""
-    return Active(ref.number, ref.digest, digest, record.since_unix_s, mapped, answering)
+    return Active(ref.number, ref.digest, digest, since, mapped, answering)

@@ -66,19 +66,25 @@ class Turns:
             await self._give_way(rollout)
             if rollout.reoffer:
                 await self._offer(rollout, asked=False)
+            selection = self._board.selection(rollout.model)
+            if selection is not None and selection.wait_s:
+                self._look_in(selection.wait_s)
         await self._give_turn()
         await self._allow_switches()
         self.on_attended()
 
     async def _offer(self, rollout: ModelRollout, *, asked: bool) -> None:
+        if not rollout.asked or rollout.owes:
+            return  # what is wished is not known yet, or nothing can be decided now
+        await rollout.feed_found(lambda: self._offered(rollout, asked=asked))
+
+    async def _offered(self, rollout: ModelRollout, *, asked: bool) -> Offered | Withdrawn | None:
+        """Return what is to be said of the newest wish; None if the disk does not say enough."""
         rollout.reoffer = False
         offer = rollout.offer
         selection = self._board.selection(rollout.model)
-        if selection is not None and selection.wait_s:
-            self._look_in(selection.wait_s)
         if offer is None or selection is None or not selection.may_fetch or self._board.paused:
-            await rollout.feed(Withdrawn())
-            return
+            return Withdrawn()
         now_s, updates = int(time.time()), self._board.settings
         try:
             quarantined = await asyncio.to_thread(
@@ -86,8 +92,8 @@ class Turns:
             )
         except GatewayError as error:
             log.event("store_failed", what="quarantine", error=error)
-            return
-        event = Offered(
+            return None
+        return Offered(
             offer.ref,
             now_s,
             shadow_frames=offer.wish.shadow_frames,
@@ -97,7 +103,6 @@ class Turns:
             quarantined=quarantined or "",
             asked=asked,
         )
-        await rollout.feed(event)
 
     async def _give_way(self, rollout: ModelRollout) -> None:
         """Fall back from a release whose workers died for good; in a bake, its watch does."""
@@ -126,8 +131,6 @@ class Turns:
                 continue
             selection = self._board.selection(rollout.model)
             if selection is None or not selection.may_switch:
-                if selection is not None and selection.wait_s:
-                    self._look_in(selection.wait_s)
                 continue
             mates = self._board.mates(rollout.model)
             if not all(mate.awaits_switch or mate.is_as_wished for mate in mates):

@@ -7,20 +7,24 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
-from gateway.configuration.settings import Settings
+from gateway.configuration.settings import Settings, UpdateSettings
 from gateway.daemon.board import hardware_names
 from gateway.daemon.catalog import Catalog, ModelState
+from gateway.daemon.kept_releases import kept_folders
 from gateway.daemon.model_rollout import ModelRollout
 from gateway.daemon.rollout_ports import RolloutPorts
 from gateway.daemon.update_board import UpdateBoard
-from gateway.daemon.update_looks import Looks
+from gateway.daemon.update_looks import START, Looks
 from gateway.daemon.update_options import updater_options
 from gateway.daemon.update_orders import Orders
-from gateway.daemon.update_report import BoardFacts, Standing, report
+from gateway.daemon.update_report import BoardFacts, Standing, release_in, report
 from gateway.daemon.update_topics import Doorbell, UpdateTopics
 from gateway.daemon.update_turns import Turns
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, StoreBusy
 from gateway.inference.dataplane import DataPlane
 from gateway.mqtt.link import Link
 from gateway.mqtt.wait import done_by
@@ -35,8 +39,10 @@ from gateway.updates.store.pause import is_paused
 from gateway.updates.store.store import Store, Usage
 
 _REPORT_PAUSE_S = 0.1
-_PROGRESS_PAUSE_S = 5.0
+_REPORT_AGAIN_S = 15.0
 _STOP_LIMIT_S = 2.0
+_BUSY_LIMIT_S = 5.0
+_BUSY_AGAIN_S = 0.2
 
 
 class Updates:
@@ -67,6 +73,8 @@ class Updates:
         self._reporting: asyncio.Task[None] | None = None
         self._reported: bytes = b""
         self._usage = Usage(0, 0, 0)
+        self._kept: dict[str, str] = {}  # folders of releases, where the store cannot be opened
+        self._looks: Looks | None = None
 
     @property
     def enabled(self) -> bool:
@@ -77,7 +85,7 @@ class Updates:
     def folder_of(self, model: str) -> str | None:
         """Return the folder of the release that a model serves; None for the configured one."""
         rollout = self.board.rollouts.get(model) if self.board else None
-        return rollout.folder if rollout else None
+        return rollout.folder if rollout else self._kept.get(model)
 
     async def boot(self, catalog: Catalog) -> None:
         """Open the store and find out what each model serves; nothing is loaded yet.
@@ -91,11 +99,10 @@ class Updates:
         self._catalog = catalog
         updates = settings.updates
         try:
-            self.store = await asyncio.to_thread(
-                Store.open, folder, quota_bytes=updates.quota_bytes, reserve_bytes=updates.reserve_bytes
-            )
+            self.store = await _open(folder, updates)
         except GatewayError as error:
             log.event("updates_off", reason=error.message, error=error)
+            self._kept = await asyncio.to_thread(kept_folders, folder, sorted(settings.models))
             return
         device = updates.device or self._gateway
         self.board = UpdateBoard(device, (*hardware_names(), *updates.hardware), updates)
@@ -116,12 +123,10 @@ class Updates:
         await self.prepare(settings)
 
     async def prepare(self, settings: Settings) -> None:
-        """Take in the models of a configuration before they are loaded; forget those that are gone."""
+        """Take in the models of a configuration before they are loaded."""
         if self.board is None or self._ports is None or self.store is None:
             return
         board = self.board
-        for name in board.rollouts.keys() - settings.models.keys():
-            await board.rollouts.pop(name).close()
         rules = Rules(max_boots=settings.updates.bake.max_boots)
         for name in settings.models:
             if name in board.rollouts:
@@ -134,9 +139,27 @@ class Updates:
             rollout = board.rollouts[name] = ModelRollout(record, rules, self._ports)
             await rollout.boot()
 
+    async def forget(self, settings: Settings) -> None:
+        """Forget the models that a configuration does not name: what is under way for them ends at once."""
+        if self.board is None:
+            return
+        rollouts = self.board.rollouts
+        gone = [rollouts.pop(name) for name in rollouts.keys() - settings.models.keys()]
+        for rollout in gone:
+            rollout.interrupt()
+        await asyncio.gather(*(rollout.close() for rollout in gone))
+
     async def check_started(self) -> None:
         """Fall back from releases that could not be loaded, once everything was started."""
-        if self.board is None or self._catalog is None:
+        if self._catalog is None:
+            return
+        for name in [*self._kept]:
+            if self._catalog.status[name].state is ModelState.FAILED:
+                del self._kept[name]
+                settings = self._settings()
+                with contextlib.suppress(GatewayError):  # its status says it
+                    await self._catalog.start_at(name, settings.models[name].path, self._settings)
+        if self.board is None:
             return
         for name, rollout in self.board.rollouts.items():
             status = self._catalog.status.get(name)
@@ -160,7 +183,8 @@ class Updates:
         self._link = link
         turns = self._turns = Turns(board, ports)
         looks = Looks(board, ports, turns, lambda: updater_options(self._settings(), ports.store))
-        turns.on_attended = looks.ring_if_wanted
+        self._looks = looks
+        turns.on_attended = looks.attend
         orders = self._orders = Orders(board, ports, looks, turns)
         names = (settings.mqtt.topic_prefix, self._gateway, settings.updates.group)
 
@@ -172,7 +196,10 @@ class Updates:
         self._topics = UpdateTopics(link.control, names, ring, take)
         self._topics.open()
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(turns.run(), name="updates.turns")]
+        self._tasks = [
+            loop.create_task(turns.run(), name="updates.turns"),
+            loop.create_task(self._keep_reporting(), name="updates.reports"),
+        ]
         if self.enabled:
             self._tasks.append(loop.create_task(looks.run(), name="updates.looks"))
         self.resume()
@@ -192,6 +219,8 @@ class Updates:
             for rollout in self.board.rollouts.values():
                 rollout.resume()
             self._turns.ring()
+            if self._looks is not None and not all(r.asked for r in self.board.rollouts.values()):
+                self._looks.ring(START)
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
@@ -211,12 +240,13 @@ class Updates:
         if self._orders is not None:
             await self._orders.close()
         if self.board is not None:
-            for rollout in self.board.rollouts.values():
-                await rollout.close()
-                stopping = asyncio.ensure_future(rollout.feed(Stopped()))
-                # A disk that hangs must not hold up the stop.
-                await done_by(stopping, time.monotonic() + _STOP_LIMIT_S)
-                stopping.cancel()
+            rollouts = list(self.board.rollouts.values())
+            await asyncio.gather(*(rollout.close() for rollout in rollouts))
+            stopping = asyncio.gather(*(rollout.feed(Stopped()) for rollout in rollouts))
+            # A disk that hangs must not hold up the stop.
+            await done_by(stopping, time.monotonic() + _STOP_LIMIT_S)
+            stopping.cancel()
+            await asyncio.gather(stopping, return_exceptions=True)
         if self.store is not None:
             self.store.close()
 
@@ -234,11 +264,18 @@ class Updates:
             board.trust,
             Disk(usage.store_bytes, usage.quota_bytes, usage.disk_free_bytes),
         )
-        models = {
-            name: Standing(rollout.record, rollout.percent, "", rollout.failed_release, rollout.quarantined)
-            for name, rollout in board.rollouts.items()
-        }
+        models = {name: self._standing_of(rollout, catalog) for name, rollout in board.rollouts.items()}
         return report(facts, models, catalog, self._health)
+
+    def _standing_of(self, rollout: ModelRollout, catalog: Catalog) -> Standing:
+        serving = None
+        version = catalog.versions.get(rollout.model)
+        if version is not None and self.store is not None:
+            folder_of = partial(self.store.release_folder, rollout.model)
+            serving = release_in(version.plan.spec.folder, rollout.record, folder_of)
+        return Standing(
+            rollout.record, serving, rollout.percent, "", rollout.failed_release, rollout.quarantined
+        )
 
     # What rollouts tell.
 
@@ -256,6 +293,14 @@ class Updates:
             loop = asyncio.get_running_loop()
             self._reporting = loop.create_task(self._report(), name="updates.report")
 
+    async def _keep_reporting(self) -> None:
+        """Report what changed although no rollout did: other workers, other answers."""
+        while True:
+            await asyncio.sleep(_REPORT_AGAIN_S)
+            said = self.standing()
+            if said is not None and _essence(said) != self._reported:
+                self._changed()
+
     async def _report(self) -> None:
         await asyncio.sleep(_REPORT_PAUSE_S)
         if self.store is not None:
@@ -263,4 +308,29 @@ class Updates:
                 self._usage = await asyncio.to_thread(self.store.usage)
         said = self.standing()
         if said is not None and self._topics is not None:
+            self._reported = _essence(said)
             self._topics.report(reported_bytes(said))
+
+
+def _essence(said: Reported) -> bytes:
+    """Return what makes two reports different: not that time has passed and others use the disk."""
+    return reported_bytes(replace(said, at=0, disk=Disk()))
+
+
+async def _open(folder: Path, updates: UpdateSettings) -> Store:
+    """Open the store; wait a moment for what is left of a gateway that ended just now.
+
+    Raises:
+        StoreBusy: Another process has it.
+        StoreFailed: It cannot be used.
+    """
+    limit_s = time.monotonic() + _BUSY_LIMIT_S
+    while True:
+        try:
+            return await asyncio.to_thread(
+                Store.open, folder, quota_bytes=updates.quota_bytes, reserve_bytes=updates.reserve_bytes
+            )
+        except StoreBusy:
+            if time.monotonic() >= limit_s:
+                raise
+        await asyncio.sleep(_BUSY_AGAIN_S)

@@ -131,7 +131,9 @@ EVENTS: Final[Mapping[str, EventKind]] = {
         ("model", "release", "alarm"),
         ("model",),
     ),
-    "update_order": EventKind(_INFO, "Somebody gave an order about updates.", ("order", "model")),
+    "update_order": EventKind(
+        _INFO, "Somebody gave an order about updates.", ("order", "model"), ("order", "model")
+    ),
     "update_message_refused": EventKind(
         _WARNING, "A message about updates cannot be read.", ("topic",), ("topic",)
     ),

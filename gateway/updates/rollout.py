@@ -5,8 +5,9 @@ The shell's part:
 1. If ``step.record.seq`` differs from the record's before, commit ``durable(step.record)`` first, then
    carry out the actions in order. If the disk refuses, try the same commit again until it takes it; carry
    out the actions of an ``urgent`` step without waiting. Until the commit is there, give no other event,
-   not even the answers to those actions: keep them. If somebody else wrote meanwhile (``LostRace``), read
-   the record anew and give the event again.
+   not even the answers to those actions: keep them. Only ``ActiveBad`` may be given at once: what comes of
+   it goes into the same write. If somebody else wrote meanwhile (``LostRace``), read the record anew and
+   give the event again.
 2. A ``Booted`` that cannot be committed is dropped: give ``ActiveBad`` with the active release instead.
    A release in its bake is not loaded by a process that cannot count its starts.
 3. If an action fails, leave out the rest of its step and give the event that its docstring names.

@@ -38,7 +38,7 @@ from gateway.updates.rollout_events import (
     TurnCame,
     Withdrawn,
 )
-from gateway.updates.rollout_step import NO_CANDIDATE, Rules, Step, condemned, go, is_late, stay
+from gateway.updates.rollout_step import MOST_REASON, NO_CANDIDATE, Rules, Step, condemned, go, is_late, stay
 from gateway.updates.rollout_table import Way
 from gateway.updates.state import ModelRecord, Phase
 
@@ -104,7 +104,7 @@ def _refused(record: ModelRecord, ref: ReleaseRef, code: str, reason: str) -> St
     changes = {**NO_CANDIDATE, "code": code, "reason": reason}
     if record.phase is not Phase.IDLE:
         return go(record, Way.REFUSED, CancelWork(), refuse, **changes)
-    if (record.code, record.reason, record.candidate) == (code, reason, None):
+    if (record.code, record.reason, record.candidate) == (code, reason[:MOST_REASON], None):
         return stay(record)  # said once already
     return go(record, Way.REFUSED, refuse, **changes)
 

@@ -20,7 +20,7 @@ NO_CANDIDATE: Final[Mapping[str, Any]] = {
     "baked_s": 0.0,
     "baked_requests": 0,
 }
-_MOST_REASON: Final = 1000
+MOST_REASON: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def go(record: ModelRecord, way: Way, *actions: Action, **changes: Any) -> Step:
     if phase is None:
         raise IllegalTransition(f"model {record.model}: {way.value} while {record.phase.value}")
     if "reason" in changes:
-        changes["reason"] = changes["reason"][:_MOST_REASON]
+        changes["reason"] = changes["reason"][:MOST_REASON]
     new = replace(record, phase=phase, **changes)
     if durable(new) != durable(record):
         new = replace(new, seq=record.seq + 1)
