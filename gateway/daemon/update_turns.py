@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from gateway.errors import BakeFailed, GatewayError, NotReady
 from gateway.mqtt.wait import set_by
 from gateway.operations.build import VERSION
 from gateway.operations.log import log
+from gateway.updates.manifest import read_manifest
 from gateway.updates.rollout_events import ActiveBad, Failed, Offered, SwitchAllowed, TurnCame, Withdrawn
 from gateway.updates.selection import compatible
 from gateway.updates.state import Phase
@@ -90,6 +92,7 @@ class Turns:
             quarantined = await asyncio.to_thread(
                 self._ports.store.quarantined, rollout.model, offer.ref, now_s, updates.quarantine_s
             )
+            least = await asyncio.to_thread(self._least_release, rollout)
         except GatewayError as error:
             log.event("store_failed", what="quarantine", error=error)
             return None
@@ -97,12 +100,22 @@ class Turns:
             offer.ref,
             now_s,
             shadow_frames=offer.wish.shadow_frames,
-            min_release=offer.release.min_release,
+            min_release=least,
             allow_downgrade=offer.wish.allow_downgrade,
             incompatible=compatible(offer.release, VERSION, self._board.hardware),
             quarantined=quarantined or "",
             asked=asked,
         )
+
+    def _least_release(self, rollout: ModelRollout) -> int:
+        """Return the author's own floor as the releases state it that served here: an old one knows none."""
+        record, store = rollout.record, self._ports.store
+        served = {ref.number for ref in (record.active, record.previous) if ref is not None}
+        least = rollout.offer.release.min_release if rollout.offer else 0
+        for number in served | ({record.floor} if record.floor else set()):
+            with contextlib.suppress(GatewayError):  # what was removed or is damaged says nothing
+                least = max(least, read_manifest(store.manifest(rollout.model, number)).min_release)
+        return least
 
     async def _give_way(self, rollout: ModelRollout) -> None:
         """Fall back from a release whose workers died for good; in a bake, its watch does."""

@@ -53,7 +53,7 @@ class House:
         """Make release 1 of a new victim out of a made-up model."""
         at = self.folder / f"{name}-1"
         at.mkdir(exist_ok=True)  # golden samples may lie there
-        made_models.folder(at, make, **card)
+        made_models.folder(at, make, **{"summary": name, **card})  # no two share a card
         return self.packed(name, at, **(facts or {}))
 
     def packed(self, name: str, at: Path, **facts: Any) -> Path:
@@ -90,7 +90,7 @@ class House:
             "sensors": {"declared": sensors},
         }
         sections = "".join(f"{key}: {json.dumps(value)}\n" for key, value in document.items())
-        return sections + self.author.settings(**{"bake": SINGLE, **updates})
+        return sections + self.author.settings(**{"bake": SINGLE, "mqtt_chunks": False, **updates})
 
 
 def _sensor(topic: str, pipeline: str) -> dict[str, Any]:

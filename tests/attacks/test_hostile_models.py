@@ -74,6 +74,14 @@ def _renamed(house: House, name: str) -> None:
     house.release(name, lambda path: onnx_writer.write(path, graph), outputs=outputs)
 
 
+def _forging(path: Path) -> Path:
+    """Write a model whose error would be a second line of the log, if nobody escaped it."""
+    kind = "Custom\n" + json.dumps({"event": "forged", "level": "info"}) + "\n"
+    node = onnx_writer.node(kind, ["x"], ["y"], domain="odd.domain")
+    port = ("float32", (1, 4))
+    return onnx_writer.write(path, onnx_writer.Graph([node], [("x", *port)], [("y", *port)]))
+
+
 @dataclass(frozen=True)
 class Attack:
     """One hostile release, and the words with which it must be turned away."""
@@ -92,6 +100,7 @@ ATTACKS = (
     ),
     Attack("memory-bomb", _made(onnx_writer.bomb), r"^warm_up: .*(memory|allocat)"),
     Attack("custom-op", _made(onnx_writer.foreign), r"^load: "),
+    Attack("forger", _made(_forging), r"^load: .*Custom"),
     Attack("environ", _beside("/proc/self/environ"), r"^structure: .*only NAME or FOLDER/NAME"),
     Attack("climbing", _beside("../w.bin"), r"^structure: .*only NAME or FOLDER/NAME"),
     Attack("lying-card", _made(onnx_writer.product), r"shape is \[1, 16\], the card says \[1, 4\]"),
@@ -118,6 +127,7 @@ def test_every_hostile_model_is_quarantined_with_its_reason_and_no_worker_notice
     with Daemon(tmp_path, house.config(), broker.url) as daemon:
         daemon.ready()
         subscribed(broker, "watch/motion")
+        frames.client.subscribe("gw/test/models/event")  # what comes there is read as JSON too
         others = [attack.name for attack in ATTACKS]
         with unmoved(daemon, frames, others):
             for attack in ATTACKS:
@@ -126,6 +136,7 @@ def test_every_hostile_model_is_quarantined_with_its_reason_and_no_worker_notice
             daemon.wait_event("release_step", step="committed", model="honest")
         for name in others:
             until(lambda: quarantined(daemon, name), name)  # noqa: B023 - waited for at once
+        assert not [event for event in daemon.events if event["event"] == "forged"]
         assert "Traceback" not in json.dumps(daemon.events)
         workers = [pid for name in ("motion", "honest", *others) for pid in daemon.lanes(name)]
         assert sorted(children_of(daemon)) == sorted(workers)
