@@ -68,8 +68,10 @@ class BakeWatch:
                 reason = f"its workers died: {watch.lost_because}"
                 yield Failed(ref, BakeFailed.label, reason, int(time.time()))
                 return
-            watch = self._watched() or watch
             seen_s, seen_requests = now_s, watch.window.requests
+            now = self._watched()
+            if now is not None and now is not watch:
+                watch, seen_requests = now, 0
             judged = judge(self._before, watch.window.summary(), self._limits, baked_s, baked_requests)
             self._tell_alarm(ref, judged.alarm)
             if judged.verdict is Verdict.FAILED:
