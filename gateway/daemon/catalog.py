@@ -174,7 +174,7 @@ class Catalog:
         return Changed(kinds, self._carry_out(kinds, wanted, started))
 
     async def candidate(
-        self, name: str, folder: str, settings: Settings, lanes: int | None = None
+        self, name: str, folder: str, settings: Settings, *, lanes: int | None = None, gently: bool = True
     ) -> Version:
         """Start another version of a model beside the one that serves; it serves nobody yet.
 
@@ -183,6 +183,7 @@ class Catalog:
             folder: Folder of the other version.
             settings: What is configured now.
             lanes: How many lanes it gets; as configured if None.
+            gently: Whether what serves goes first while it loads.
 
         Raises:
             GatewayError: It cannot be proven or started; nothing of it is left running.
@@ -192,7 +193,7 @@ class Catalog:
         plan = await self.plan_of(name, folder, settings)
         await self._prove(plan)
         version = self._version(name, plan if lanes is None else replace(plan, lanes=lanes))
-        await version.scheduler.start()
+        await version.scheduler.start(gently=gently)
         return version
 
     async def plan_of(self, name: str, folder: str, settings: Settings) -> ModelPlan:
@@ -228,7 +229,7 @@ class Catalog:
                 old.watch.role = Role.PAST
                 await old.scheduler.drain(time.monotonic() + _DRAIN_S)
             try:
-                self._serve(await self.candidate(name, folder, settings()))
+                self._serve(await self.candidate(name, folder, settings(), gently=False))
             except GatewayError:
                 if old is not None:
                     again = self._version(name, old.plan)
@@ -271,8 +272,9 @@ class Catalog:
         Cancel-safe: the process is ended.
         """
         plan = await self.plan_of(name, folder, settings)
-        timeout_s = plan.limits.pool.load_timeout_s
-        proof = await prove(plan.spec, timeout_s=timeout_s, budgets=budgets)
+        proof = await prove(
+            plan.spec, timeout_s=plan.limits.pool.load_timeout_s, budgets=budgets, gently=True
+        )
         key = await asyncio.to_thread(self._cache.key, plan.spec)
         await asyncio.to_thread(self._cache.keep, key, proof)
         return proof

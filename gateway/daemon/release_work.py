@@ -220,7 +220,7 @@ class ReleaseWork:
         """
         ports, settings = self._ports, self._ports.settings()
         folder = str(ports.store.release_folder(self._model, ref.number))
-        version = await ports.catalog.candidate(self._model, folder, settings, _SHADOW_LANES)
+        version = await ports.catalog.candidate(self._model, folder, settings, lanes=_SHADOW_LANES)
         try:
             run = ShadowRun(ports.dataplane, version, ShadowTally(limits))
             verdict = await run.verdict(settings.updates.bake.max_seconds)

@@ -29,6 +29,7 @@ from gateway.inference.wire import Head, Splitter, encode
 from gateway.model import ModelVersion
 from gateway.operations.child_signal import signal_child
 
+POLITE = 10
 _STDERR_TAIL_BYTES = 4096
 _END_WAIT_S = 0.5
 _KILL_WAIT_S = 5.0
@@ -88,8 +89,13 @@ class Lane:
         """Process id of the worker; 0 before it was started."""
         return self._process.pid if self._process else 0
 
-    async def start(self, spec: LoadSpec, timeout_s: float) -> WorkerFacts:
+    async def start(self, spec: LoadSpec, timeout_s: float, politeness: int = POLITE) -> WorkerFacts:
         """Start the worker and have it load the model.
+
+        Args:
+            spec: What to load.
+            timeout_s: Longest load.
+            politeness: Nice value of the load, 0 to 19; serving has none.
 
         Raises:
             EngineFailed: The worker could not load it, or not in time.
@@ -99,7 +105,9 @@ class Lane:
         """
         try:
             await self._spawn()
-            head = await self._ask("ready", {"t": "load", "spec": spec.to_json()}, timeout_s)
+            head = await self._ask(
+                "ready", {"t": "load", "spec": spec.to_json(), "politeness": politeness}, timeout_s
+            )
             self.facts = _facts(head)
         except OSError as error:
             await self.close()

@@ -16,7 +16,7 @@ from typing import Protocol
 from gateway.errors import EngineFailed, GatewayError, WorkerCrashed
 from gateway.inference.cost import BatchCost
 from gateway.inference.flight import Batch, MemberAnswer, WorkerFacts
-from gateway.inference.lane import Lane, LaneState
+from gateway.inference.lane import POLITE, Lane, LaneState
 from gateway.inference.limits import PoolLimits
 from gateway.inference.loaded import LoadSpec
 from gateway.operations.restart import GiveUp, Restart
@@ -24,6 +24,8 @@ from gateway.operations.restart import GiveUp, Restart
 _LEAST_LEAD_S = 0.001  # an event loop's timers are good to about a millisecond
 _LEAD_SHARE = 0.12
 _STABLE_BATCHES = 16
+GENTLE = 19
+GENTLE_PATIENCE = 5.0
 
 
 class PoolOwner(Protocol):
@@ -73,15 +75,25 @@ class Pool:
         """Whether lanes are still started."""
         return not self._restart.given_up
 
-    async def start(self) -> WorkerFacts:
+    async def start(self, *, gently: bool = False) -> WorkerFacts:
         """Start all wanted lanes and wait until they are ready.
+
+        Args:
+            gently: True to start them one after the other, with hardly any weight against what serves, and
+                to give them the time that this takes.
 
         Raises:
             GatewayError: A worker could not load the model; none is left running.
 
         Cancel-safe: what was started is ended.
         """
-        tasks = [asyncio.ensure_future(self._add_lane()) for _ in range(self.wanted)]
+        one_by_one = asyncio.Semaphore(1 if gently else self.wanted)
+
+        async def add() -> WorkerFacts:
+            async with one_by_one:
+                return await self._add_lane(gently=gently)
+
+        tasks = [asyncio.ensure_future(add()) for _ in range(self.wanted)]
         try:
             results = await asyncio.gather(*tasks)
         except BaseException:
@@ -203,13 +215,14 @@ class Pool:
         lanes, self.lanes = self.lanes, []
         await asyncio.gather(*(lane.close() for lane in lanes), *self._ending)
 
-    async def _add_lane(self) -> WorkerFacts:
+    async def _add_lane(self, *, gently: bool = False) -> WorkerFacts:
+        limit_s = self._limits.load_timeout_s * (GENTLE_PATIENCE if gently else 1)
         lane = Lane(self._next_index, self)
         self._next_index += 1
         self.lanes.append(lane)
         try:
             spec = self.spec
-            facts = await lane.start(spec, self._limits.load_timeout_s)
+            facts = await lane.start(spec, limit_s, GENTLE if gently else POLITE)
             while spec is not self.spec:  # the pipelines changed while it started
                 spec = self.spec
                 facts = await lane.set_pipelines(spec, self._limits.load_timeout_s)

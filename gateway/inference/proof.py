@@ -33,6 +33,8 @@ from gateway.inference.loaded import LoadSpec
 from gateway.inference.proven import Proof, ProofBudgets, beyond
 from gateway.operations.child_signal import signal_child
 
+POLITE, GENTLE = 5, 19  # nice values: what serves goes first, or very nearly alone
+PATIENCE = 5.0
 DEFAULT_MEMORY_BYTES = 2 << 30
 _MOST_VERDICT_BYTES = 4 << 20
 _MOST_STDERR_BYTES = 64 << 10
@@ -60,6 +62,7 @@ async def prove(
     timeout_s: float,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     budgets: ProofBudgets | None = None,
+    gently: bool = False,
 ) -> Proof:
     """Load, check, warm up, dry-run and measure a model in a process of its own.
 
@@ -67,9 +70,10 @@ async def prove(
     budget; every error carries the one in which it happened (``stage``).
 
     Args:
-        timeout_s: Longest time for everything together.
+        timeout_s: Longest time for everything together, on the wall and of each processor.
         memory_bytes: Most writable private memory that the process may map.
         budgets: What the model may cost; None for anything.
+        gently: True to leave the processors to what serves, and to give ``PATIENCE`` times as long for that.
 
     Raises:
         LoadFailed: The card or file cannot be read or loaded, or the process died of it.
@@ -86,6 +90,7 @@ async def prove(
         "timeout_s": timeout_s,
         "memory_bytes": memory_bytes,
         "parent": os.getpid(),
+        "politeness": GENTLE if gently else POLITE,
     }
     if not spec.options.derived:
         proof = await _try_out(spec, request)
@@ -100,7 +105,7 @@ async def prove(
 
 
 async def _try_out(spec: LoadSpec, request: Mapping[str, Any]) -> Proof:
-    timeout_s: float = request["timeout_s"]
+    timeout_s: float = request["timeout_s"] * (PATIENCE if request["politeness"] == GENTLE else 1)
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -25,15 +25,14 @@ _PR_SET_PDEATHSIG = 1
 _CLONE_NEWNET = 0x40000000
 _CPU_SPARE_S = 10
 _MOST_DESCRIPTORS = 256
-_POLITENESS = 5  # lanes that serve go first
 
 
 def confine_child(request: Mapping[str, Any], options: EngineOptions) -> str:
     """Confine this process as ``request`` says; return what holds, in words.
 
     Args:
-        request: ``parent`` (process id), ``timeout_s``, ``memory_bytes``, and ``derive`` if one file
-            may be written.
+        request: ``parent`` (process id), ``timeout_s``, ``memory_bytes``, ``politeness`` (nice value), and
+            ``derive`` if one file may be written.
         options: With GPUs, drivers need sockets and devices: then files alone are guarded.
     """
     libc = ctypes.CDLL(None, use_errno=True)
@@ -61,7 +60,7 @@ def _limit_resources(request: Mapping[str, Any]) -> None:
     _limit(resource.RLIMIT_NOFILE, _MOST_DESCRIPTORS)
     _limit(resource.RLIMIT_FSIZE, int(request["memory_bytes"]) if request.get("derive") else 0)
     with contextlib.suppress(OSError):
-        os.nice(_POLITENESS)
+        os.nice(request["politeness"])
 
 
 def _limit(kind: int, value: int) -> None:

@@ -88,15 +88,15 @@ class Scheduler:
         """Payloads that are refused."""
         return len(self._quarantine)
 
-    async def start(self) -> WorkerFacts:
-        """Start the lanes.
+    async def start(self, *, gently: bool = False) -> WorkerFacts:
+        """Start the lanes; ``gently`` as ``Pool.start`` has it.
 
         Raises:
             GatewayError: A worker could not load the model; none is left running.
 
         Cancel-safe: what was started is ended.
         """
-        self.facts = await self.pool.start()
+        self.facts = await self.pool.start(gently=gently)
         if self.facts.max_rows is not None and self.facts.max_rows < self._limits.max_rows:
             self._limits = BatchLimits(self.facts.max_rows, self._limits.max_queued_rows)
             self._batcher = Batcher(self._limits, self._cost)

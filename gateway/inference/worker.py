@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1
 _OOM_SCORE = "500"  # under memory pressure the kernel takes a worker, not the front end
-_POLITENESS = 10
 
 
 def main(argv: list[str]) -> int:
@@ -46,7 +45,7 @@ def main(argv: list[str]) -> int:
     options = json.loads(head["spec"])["options"]
     confined = confine(devices=needs_devices(options["providers"], options["delegates"]))
     try:
-        model = _load_politely(head["spec"])
+        model = _load_politely(head["spec"], head["politeness"])
     except GatewayError as error:
         said = {"t": "failed", "of": "ready", "label": error.label, "message": error.message}
         channel.sendall(encode(said))
@@ -57,7 +56,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _load_politely(spec: str) -> LoadedModel:
+def _load_politely(spec: str, politeness: int) -> LoadedModel:
     """Load and warm up with less weight than the lanes that serve meanwhile.
 
     Linux weighs threads one by one, and only root may take politeness back: so
@@ -72,16 +71,16 @@ def _load_politely(spec: str) -> LoadedModel:
 
     if json.loads(spec)["options"]["threads"] > 1:
         return load()
-    return _in_polite_thread(load)
+    return _in_polite_thread(load, politeness)
 
 
-def _in_polite_thread(load: Callable[[], LoadedModel]) -> LoadedModel:
+def _in_polite_thread(load: Callable[[], LoadedModel], politeness: int) -> LoadedModel:
     loaded: list[LoadedModel] = []
     errors: list[BaseException] = []
 
     def work() -> None:
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _POLITENESS)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), politeness)
         try:
             loaded.append(load())
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for

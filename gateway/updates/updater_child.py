@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gateway.updates.updater_work import Look, UpdaterWork
 
 _PR_SET_PDEATHSIG: Final = 1
-_POLITENESS: Final = 10  # whoever answers frames goes first
+_POLITENESS: Final = 19  # whoever answers frames goes first
 _TELL_EVERY_S: Final = 0.25
 
 
