@@ -51,7 +51,20 @@ def confine_child(request: Mapping[str, Any], options: EngineOptions) -> str:
     return ", ".join(words)
 
 
+def _give_way(politeness: int) -> None:
+    """Leave the processors to what serves.
+
+    Our session is a group of its own to the scheduler where it groups sessions
+    (autogroup): then only the group's nice value counts against other sessions.
+    """
+    with contextlib.suppress(OSError):
+        os.nice(politeness)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(politeness), encoding="ascii")
+
+
 def _limit_resources(request: Mapping[str, Any]) -> None:
+    _give_way(request["politeness"])
     _limit(resource.RLIMIT_CORE, 0)
     threads = os.cpu_count() or 1
     _limit(resource.RLIMIT_CPU, math.ceil(request["timeout_s"]) * threads + _CPU_SPARE_S)
@@ -59,8 +72,6 @@ def _limit_resources(request: Mapping[str, Any]) -> None:
     _limit(resource.RLIMIT_DATA, int(request["memory_bytes"]))
     _limit(resource.RLIMIT_NOFILE, _MOST_DESCRIPTORS)
     _limit(resource.RLIMIT_FSIZE, int(request["memory_bytes"]) if request.get("derive") else 0)
-    with contextlib.suppress(OSError):
-        os.nice(request["politeness"])
 
 
 def _limit(kind: int, value: int) -> None:
