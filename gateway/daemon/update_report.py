@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from gateway.daemon.catalog import Catalog
 from gateway.operations.health import Health
@@ -22,6 +23,9 @@ from gateway.updates.reported import (
 )
 from gateway.updates.state import ModelRecord
 
+# The stages of a proof; ``release_work`` puts the one that failed in front of the reason.
+STAGES: Final = frozenset({"start", "structure", "load", "warm_up", "dry_run", "golden", "derive", "budget"})
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -32,7 +36,6 @@ class Standing:
         serving: The release that answers, which is not always the one that the record calls active; None
             for the factory model.
         percent: How much of the candidate is here.
-        stage: Stage of the last failure.
         failed_release: Which release it befell.
         quarantined: Releases that failed here.
     """
@@ -40,7 +43,6 @@ class Standing:
     record: ModelRecord
     serving: ReleaseRef | None = None
     percent: float = 0.0
-    stage: str = ""
     failed_release: int = 0
     quarantined: tuple[int, ...] = ()
 
@@ -94,12 +96,18 @@ def report(facts: BoardFacts, models: Mapping[str, Standing], catalog: Catalog, 
     )
 
 
+def stage_of(reason: str) -> str:
+    """Return the stage of a validation that a reason begins with; empty if it names none."""
+    stage, colon, _ = reason.partition(": ")
+    return stage if colon and stage in STAGES else ""
+
+
 def _model(name: str, standing: Standing, catalog: Catalog, answering: bool) -> ReportedModel:
     record = standing.record
     candidate = record.candidate
     error = None
     if record.code:
-        error = LastError(record.code, standing.stage, record.reason, standing.failed_release)
+        error = LastError(record.code, stage_of(record.reason), record.reason, standing.failed_release)
     return ReportedModel(
         record.phase.value,
         _active(name, standing, catalog, answering),

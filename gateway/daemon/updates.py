@@ -273,9 +273,7 @@ class Updates:
         if version is not None and self.store is not None:
             folder_of = partial(self.store.release_folder, rollout.model)
             serving = release_in(version.plan.spec.folder, rollout.record, folder_of)
-        return Standing(
-            rollout.record, serving, rollout.percent, "", rollout.failed_release, rollout.quarantined
-        )
+        return Standing(rollout.record, serving, rollout.percent, rollout.failed_release, rollout.quarantined)
 
     # What rollouts tell.
 

@@ -23,7 +23,7 @@ from gateway.inference.syscall_filter import forbid
 
 _PR_SET_PDEATHSIG = 1
 _CLONE_NEWNET = 0x40000000
-_CPU_SPARE_S = 10
+_CPU_SPARE_S = 5
 _MOST_DESCRIPTORS = 256
 
 
@@ -39,8 +39,9 @@ def confine_child(request: Mapping[str, Any], options: EngineOptions) -> str:
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != request["parent"]:  # it ended before we asked
         os._exit(1)
-    _limit_resources(request)
     devices = needs_devices(options.providers, options.delegates)
+    # Drivers start threads of their own; a runtime on the processor has those that it was given.
+    _limit_resources(request, (os.cpu_count() or 1) if devices else options.threads)
     place = request.get("derive")
     writable = [Path(place).parent] if place else []
     words = []
@@ -63,18 +64,20 @@ def _give_way(politeness: int) -> None:
         Path("/proc/self/autogroup").write_text(str(politeness), encoding="ascii")
 
 
-def _limit_resources(request: Mapping[str, Any]) -> None:
+def _limit_resources(request: Mapping[str, Any], threads: int) -> None:
     _give_way(request["politeness"])
     _limit(resource.RLIMIT_CORE, 0)
-    threads = os.cpu_count() or 1
-    _limit(resource.RLIMIT_CPU, math.ceil(request["timeout_s"]) * threads + _CPU_SPARE_S)
+    # A model that never ends is ended by this, however little of a processor it gets.
+    _limit(resource.RLIMIT_CPU, math.ceil(request["timeout_s"]) * threads + _CPU_SPARE_S, spare=1)
     # Not RLIMIT_AS: runtimes reserve far more address space than they ever touch.
     _limit(resource.RLIMIT_DATA, int(request["memory_bytes"]))
     _limit(resource.RLIMIT_NOFILE, _MOST_DESCRIPTORS)
     _limit(resource.RLIMIT_FSIZE, int(request["memory_bytes"]) if request.get("derive") else 0)
 
 
-def _limit(kind: int, value: int) -> None:
+def _limit(kind: int, value: int, spare: int = 0) -> None:
+    """Set a limit; with ``spare`` the signal that names it comes before the one that merely kills."""
     _, hard = resource.getrlimit(kind)
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(kind, (value, value))
+    most = value + spare if hard == resource.RLIM_INFINITY else min(value + spare, hard)
+    resource.setrlimit(kind, (value, most))

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from gateway.daemon.update_report import BoardFacts, Standing, release_in, report
+from gateway.daemon.update_report import BoardFacts, Standing, release_in, report, stage_of
 from gateway.operations.health import Health
 from gateway.updates.release import ReleaseRef
 from gateway.updates.reported import FACTORY, Disk, ReportedModel, Trust
@@ -68,3 +68,9 @@ def test_the_last_failure_names_its_release() -> None:
     assert (found.last_error.code, found.last_error.release, found.quarantined) == ("update.fetch", 2, (1,))
     assert found.candidate is not None
     assert (found.candidate.attempt, found.candidate.percent) == (3, 40.0)
+
+
+def test_the_stage_of_a_failed_validation_is_reported_and_no_other_word_is_taken_for_one() -> None:
+    assert stage_of("golden: model x: golden samples: cat.jpg: top: expected cat") == "golden"
+    assert stage_of("its workers died: twice") == ""
+    assert stage_of("budget") == ""
