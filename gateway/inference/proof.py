@@ -32,6 +32,7 @@ from gateway.errors import (
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.proven import Proof, ProofBudgets, beyond
 from gateway.operations.child_signal import signal_child
+from gateway.operations.gentle import gently
 
 POLITE, GENTLE = 5, 19  # nice values: what serves goes first, or very nearly alone
 PATIENCE = 5.0
@@ -106,11 +107,12 @@ async def prove(
 
 async def _try_out(spec: LoadSpec, request: Mapping[str, Any]) -> Proof:
     timeout_s: float = request["timeout_s"] * (PATIENCE if request["politeness"] == GENTLE else 1)
+    command = [sys.executable, "-m", "gateway.inference.proof_child"]
+    if request["politeness"] == GENTLE:
+        command = gently(command, GENTLE, own_session=True)
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "gateway.inference.proof_child",
+            *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

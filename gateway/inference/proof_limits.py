@@ -59,7 +59,7 @@ def _give_way(politeness: int) -> None:
     (autogroup): then only the group's nice value counts against other sessions.
     """
     with contextlib.suppress(OSError):
-        os.nice(politeness)
+        os.setpriority(os.PRIO_PROCESS, 0, max(politeness, os.getpriority(os.PRIO_PROCESS, 0)))
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(politeness), encoding="ascii")
 

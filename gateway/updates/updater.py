@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar
 from gateway.errors import FetchFailed, StoreFailed, UpdateRefused
 from gateway.mqtt.wait import done_by
 from gateway.operations.child_signal import signal_child
+from gateway.operations.gentle import gently
 from gateway.updates.assignment import Assignment
 from gateway.updates.assignment_json import read_assignment
 from gateway.updates.manifest import read_manifest
@@ -40,6 +41,7 @@ __all__ = ["Offer", "Refreshed", "TrustFacts", "UpdaterOptions", "UpdaterSession
 
 Answer = TypeVar("Answer")
 
+_GENTLE: Final = 19  # whoever answers frames goes first
 _KILL_WAIT_S: Final = 5.0
 _STATUS_WAIT_S: Final = 1.0
 # Beyond the child's own deadlines: it is given the chance to say itself what went wrong.
@@ -136,9 +138,7 @@ class UpdaterSession:
         """
         try:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "gateway.updates.updater_child",
+                *gently([sys.executable, "-m", "gateway.updates.updater_child"], _GENTLE, own_session=False),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +63,7 @@ def _switch_once() -> Figures:
             with _started(broker, names, *options, "--seconds", 90) as running, Client(broker.port) as client:
                 began_s = time.monotonic()
                 for release in releases:
-                    author.push(client, release)
+                    _elsewhere(lambda release=release: author.push(client, release))  # type: ignore[misc]
                     _wait_committed(gateway, int(release.name.rpartition("-")[2]))
                 took_s = time.monotonic() - began_s
                 during = json.loads(running.communicate()[0])
@@ -83,6 +84,18 @@ def _switch_once() -> Figures:
         "seconds_a_switch": took_s / SWITCHES,
         "load_per_s": limit * 0.7,
     }
+
+
+def _elsewhere(work: Callable[[], object]) -> None:
+    """Do what an author does on a machine of his own: here, with hardly any weight against the board."""
+
+    def politely() -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        work()
+
+    thread = threading.Thread(target=politely)
+    thread.start()
+    thread.join()
 
 
 def _labelled(author: Author, number: int) -> Path:

@@ -1,0 +1,27 @@
+"""Starts a program with hardly any weight against what serves, from its very first instruction on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+_SHELL: Final = "/bin/sh"
+_NICE: Final = 'exec nice -n "$0" "$@"'
+# Where the scheduler groups sessions (autogroup), the group's own nice value counts against others.
+_GROUP: Final = 'echo "$0" 2>/dev/null >/proc/self/autogroup; ' + _NICE
+
+
+def gently(command: Sequence[str], politeness: int, *, own_session: bool) -> list[str]:
+    """Return the command that starts ``command`` with a nice value; the same process then runs it.
+
+    A program that lowers itself has loaded its libraries by then, at full weight.
+
+    Args:
+        command: Program and arguments.
+        politeness: Nice value, 1 to 19.
+        own_session: True if it is started in a session of its own: then all of that gives way.
+    """
+    if not os.access(_SHELL, os.X_OK):
+        return list(command)
+    return [_SHELL, "-c", _GROUP if own_session else _NICE, str(politeness), *command]
