@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,6 +22,6 @@ def gently(command: Sequence[str], politeness: int, *, own_session: bool) -> lis
         politeness: Nice value, 1 to 19.
         own_session: True if it is started in a session of its own: then all of that gives way.
     """
-    if not os.access(_SHELL, os.X_OK):
-        return list(command)
+    if shutil.which(_SHELL) is None or shutil.which(command[0]) is None:
+        return list(command)  # what cannot be started is found out by whoever starts it, not by a shell
     return [_SHELL, "-c", _GROUP if own_session else _NICE, str(politeness), *command]

@@ -32,3 +32,8 @@ def test_arguments_arrive_as_they_are() -> None:
 def test_without_a_shell_the_program_is_started_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gentle, "_SHELL", "/nowhere/sh")
     assert gently(["true"], 19, own_session=True) == ["true"]
+
+
+def test_a_program_that_is_not_there_is_named_by_the_system_and_not_by_a_shell() -> None:
+    with pytest.raises(FileNotFoundError):
+        subprocess.run(gently(["/nowhere/program"], 19, own_session=True), check=True)

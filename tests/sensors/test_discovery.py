@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from dataclasses import replace
 
@@ -213,9 +214,14 @@ def test_five_thousand_announcements_cost_less_than_two_seconds_of_the_loop() ->
         )
         for number in range(5000)
     ]
-    began_s = time.process_time()
-    bound = sum(isinstance(action, Bind) for one in sent for action in house.receive(one, 0.0))
-    took_s = time.process_time() - began_s
+    gc.collect()
+    gc.freeze()  # as the daemon does: what other tests left in memory is not searched for garbage here
+    try:
+        began_s = time.process_time()
+        bound = sum(isinstance(action, Bind) for one in sent for action in house.receive(one, 0.0))
+        took_s = time.process_time() - began_s
+    finally:
+        gc.unfreeze()
     assert bound == len(house.snapshot().sensors) == 5000
     assert took_s < 2.0
 
