@@ -24,6 +24,7 @@ from gateway.inference.dry_run import dry_run
 from gateway.inference.loaded import LoadedModel, LoadSpec, PipelineSpec
 from gateway.inference.proof_limits import confine_child
 from gateway.inference.proven import Proof
+from gateway.operations.child_start import take_stdout
 from gateway.tensor import Array
 
 _LEAST_RUNS, _MOST_RUNS = 5, 100
@@ -40,7 +41,7 @@ Enter = Callable[[str], None]
 
 def main() -> int:
     """Try the model that standard input names; return the exit code."""
-    verdicts = _private_stdout()
+    verdicts = os.fdopen(take_stdout(), "w", encoding="utf-8")
     request = json.loads(sys.stdin.buffer.read())
     spec = LoadSpec.from_json(request["spec"])
     confined = confine_child(request, spec.options)
@@ -149,13 +150,6 @@ def _described(error: GatewayError | MemoryError, stage: str) -> Mapping[str, An
     if not isinstance(error, GatewayError):
         return {"label": OutOfMemory.label, "message": "not enough memory", "stage": stage}
     return {"label": error.label, "message": error.message[:4000], "stage": stage}
-
-
-def _private_stdout() -> TextIO:
-    """Keep standard output for verdicts; whatever else prints goes to standard error."""
-    verdicts = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return verdicts
 
 
 def _say(verdicts: TextIO, words: Mapping[str, Any]) -> None:

@@ -12,7 +12,6 @@ import ctypes
 import math
 import os
 import resource
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from typing import Any
 from gateway.inference.confine import confine, needs_devices
 from gateway.inference.engines.engine import EngineOptions
 from gateway.inference.syscall_filter import forbid
+from gateway.operations.child_start import die_with_parent
 
-_PR_SET_PDEATHSIG = 1
 _CLONE_NEWNET = 0x40000000
 _CPU_SPARE_S = 5
 _MOST_DESCRIPTORS = 256
@@ -35,17 +34,14 @@ def confine_child(request: Mapping[str, Any], options: EngineOptions) -> str:
             ``derive`` if one file may be written.
         options: With GPUs, drivers need sockets and devices: then files alone are guarded.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != request["parent"]:  # it ended before we asked
-        os._exit(1)
+    die_with_parent(request["parent"])
     devices = needs_devices(options.providers, options.delegates)
     # Drivers start threads of their own; a runtime on the processor has those that it was given.
     _limit_resources(request, (os.cpu_count() or 1) if devices else options.threads)
     place = request.get("derive")
     writable = [Path(place).parent] if place else []
     words = []
-    if not devices and libc.unshare(_CLONE_NEWNET) == 0:  # root alone may
+    if not devices and ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) == 0:  # root alone may
         words.append("no network")
     words.append(confine(writable=writable, devices=devices, sealed=not devices))
     words.append("syscalls: not filtered (devices)" if devices else forbid())

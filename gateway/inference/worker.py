@@ -9,7 +9,6 @@ model are loaded by a thread that gives way to the lanes that serve meanwhile.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -24,11 +23,11 @@ from gateway.errors import GatewayError
 from gateway.inference.confine import confine, needs_devices
 from gateway.inference.pages import ReadOnlyPage
 from gateway.inference.wire import HEADER, Head, encode
+from gateway.operations.child_start import die_with_parent
 
 if TYPE_CHECKING:
     from gateway.inference.loaded import LoadedModel
 
-_PR_SET_PDEATHSIG = 1
 _OOM_SCORE = "500"  # under memory pressure the kernel takes a worker, not the front end
 
 
@@ -36,7 +35,8 @@ def main(argv: list[str]) -> int:
     """Serve batches until the front end closes the socket; return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C and systemd's stop reach the whole
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # group: the front end drains, then closes us
-    _die_with_parent()
+    die_with_parent(os.getppid())
+    _offer_to_the_oom_killer()
     channel = socket.socket(fileno=int(argv[1]))
     pages = (ReadOnlyPage(int(argv[2])), ReadOnlyPage(int(argv[3])))
     head, _ = _read(channel) or ({}, b"")
@@ -117,11 +117,7 @@ def _read_exactly(channel: socket.socket, count: int) -> bytes | None:
     return data
 
 
-def _die_with_parent() -> None:
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before we asked
-        os._exit(1)
+def _offer_to_the_oom_killer() -> None:
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
 

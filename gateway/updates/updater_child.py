@@ -9,7 +9,6 @@ daemon's, and does not grow with the models.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import queue
@@ -23,13 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from gateway.errors import FetchFailed, GatewayBug, GatewayError, StoreFailed
+from gateway.operations.child_start import die_with_parent, take_stdout
 from gateway.updates.updater_wire import error_words, line, packed, read_options
 
 if TYPE_CHECKING:
     from gateway.updates.release import ReleaseRef
     from gateway.updates.updater_work import Look, UpdaterWork
 
-_PR_SET_PDEATHSIG: Final = 1
 _POLITENESS: Final = 19  # whoever answers frames goes first
 _TELL_EVERY_S: Final = 0.25
 
@@ -38,7 +37,7 @@ def main() -> int:
     """Do what standard input says until it ends; return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # decides what becomes of us
-    answers = _private_stdout()
+    answers = os.fdopen(take_stdout(), "wb", buffering=0)
     settings = json.loads(sys.stdin.buffer.readline())
     _confine(int(settings["parent"]))
     desk = _Desk(sys.stdin.buffer)
@@ -159,19 +158,10 @@ class _Progress:
 
 
 def _confine(parent: int) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before we asked
-        os._exit(1)
+    die_with_parent(parent)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the broker's password
     with contextlib.suppress(OSError):
         os.nice(_POLITENESS)
-
-
-def _private_stdout() -> BinaryIO:
-    """Keep standard output for answers; whatever else prints goes to standard error."""
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-    return answers
 
 
 def _say(answers: BinaryIO, words: Mapping[str, Any]) -> None:

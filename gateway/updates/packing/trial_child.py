@@ -8,7 +8,6 @@ that loads it; what they share is only what was imported before.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import resource
@@ -29,12 +28,12 @@ from gateway.inference.card import read_folder
 from gateway.inference.golden_run import run_golden
 from gateway.inference.loaded import LoadedModel, LoadSpec, PipelineSpec
 from gateway.model import ModelFolder
+from gateway.operations.child_start import die_with_parent, take_stdout
 from gateway.updates.packing.damage import Damage, damage
 from gateway.updates.packing.trial_folder import write_trial
 from gateway.updates.packing.weights import find_weights
 from gateway.updates.packing.wrong_cards import wrong_cards
 
-_PR_SET_PDEATHSIG = 1
 _PIPELINE = "card"
 _POLITENESS = 5
 _MOST_SAID_BYTES = 1 << 16
@@ -48,8 +47,7 @@ Tell = Callable[[str], None]
 
 def main() -> int:
     """Do the trials that standard input names; return the exit code."""
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # runtimes print
+    out = os.fdopen(take_stdout(), "w", encoding="utf-8")  # runtimes print
     request = json.loads(sys.stdin.buffer.read())
     _confine(request["parent"])
     folder = read_folder(request["folder"])
@@ -152,7 +150,7 @@ def _alone(attempt: Callable[[Tell], Said], writing: int, limit_s: int, memory_b
         os.write(writing, json.dumps({"stage": stage}).encode() + b"\n")
 
     try:
-        _die_with_parent()
+        die_with_parent(os.getppid())
         signal.alarm(limit_s)  # its default action ends us even inside a runtime that never returns
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
@@ -173,15 +171,9 @@ def _spec(folder: Path) -> LoadSpec:
 
 
 def _confine(parent: int) -> None:
-    _die_with_parent()
-    if os.getppid() != parent:  # it ended before we asked
-        os._exit(1)
+    die_with_parent(parent)
     with contextlib.suppress(OSError):
         os.nice(_POLITENESS)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 if __name__ == "__main__":
