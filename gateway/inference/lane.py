@@ -27,6 +27,7 @@ from gateway.inference.pages import Page
 from gateway.inference.request import Ticket
 from gateway.inference.wire import Head, Splitter, encode
 from gateway.model import ModelVersion
+from gateway.operations.child_end import last_words, signal_name
 from gateway.operations.child_signal import signal_child
 
 POLITE = 10
@@ -317,7 +318,7 @@ class Lane:
     def _describe_end(self) -> str:
         code = self._process.returncode if self._process else None
         if code is not None and code < 0:
-            how = f"was ended by {_signal_name(-code)}"
+            how = f"was ended by {signal_name(-code)}"
         else:
             how = f"exited with code {code}"
         because = (
@@ -325,19 +326,11 @@ class Lane:
             if self._lost_because != "closed its socket" and self._lost_because
             else ""
         )
-        last = self._stderr.decode(errors="replace").strip().splitlines()[-1:]
-        return how + because + (f": {last[0][:300]}" if last else "")
+        return how + because + last_words(bytes(self._stderr))
 
     def _free_pages(self) -> None:
         for page in self._pages:
             page.close()
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # real-time signals have no names
-        return f"signal {number}"
 
 
 def _facts(head: Head) -> WorkerFacts:

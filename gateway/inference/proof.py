@@ -31,6 +31,8 @@ from gateway.errors import (
 )
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.proven import Proof, ProofBudgets, beyond
+from gateway.operations.child_end import last_words, signal_name
+from gateway.operations.child_environment import child_environment
 from gateway.operations.child_signal import signal_child
 from gateway.operations.gentle import gently
 
@@ -41,10 +43,8 @@ _MOST_VERDICT_BYTES = 4 << 20
 _MOST_STDERR_BYTES = 64 << 10
 _KILL_WAIT_S = 5.0
 
-# What a child needs of our environment; secrets that configuration takes from
-# variables are none of a model file's business.
-_KEPT_NAMES = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TZ"})
-_KEPT_PREFIXES = ("PYTHON", "OPENBLAS_", "OMP_", "CUDA_", "NVIDIA_", "MALLOC_", "ORT_")
+# What runtimes need of our environment beside what every child gets.
+_KEPT_PREFIXES = ("OPENBLAS_", "OMP_", "CUDA_", "NVIDIA_", "ORT_")
 
 _STAGE_ERRORS: Mapping[str, type[EngineFailed]] = {
     "start": LoadFailed,
@@ -175,11 +175,10 @@ class _Ending:
         if self.timeout_s is not None:
             how = f"took longer than {self.timeout_s:g} s"
         elif self.code is not None and self.code < 0:
-            how = f"was ended by {_signal_name(-self.code)}"
+            how = f"was ended by {signal_name(-self.code)}"
         else:
             how = f"ended with code {self.code} and no verdict"
-        last = [line for line in self.stderr.decode(errors="replace").splitlines() if _tells(line)][-1:]
-        return how + (f": {last[0].strip()[:300]}" if last else "")
+        return how + last_words(self.stderr, _tells)
 
 
 def _judge(spec: LoadSpec, lines: bytes, ending: _Ending) -> Proof:
@@ -213,18 +212,7 @@ def _rebuilt(spec: LoadSpec, error: Mapping[str, Any]) -> GatewayError:
 
 
 def _environment() -> dict[str, str]:
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name in _KEPT_NAMES or name.startswith(_KEPT_PREFIXES)
-    }
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+    return child_environment(prefixes=_KEPT_PREFIXES)
 
 
 def _tells(line: str) -> bool:

@@ -21,6 +21,8 @@ from typing import Any, Final, TypeVar
 
 from gateway.errors import FetchFailed, StoreFailed, UpdateRefused
 from gateway.mqtt.wait import done_by
+from gateway.operations.child_end import last_words, signal_name
+from gateway.operations.child_environment import child_environment
 from gateway.operations.child_signal import signal_child
 from gateway.operations.gentle import gently
 from gateway.updates.assignment import Assignment
@@ -48,14 +50,12 @@ _STATUS_WAIT_S: Final = 1.0
 _GRACE_S: Final = 15.0
 _MOST_STDERR_BYTES: Final = 16 << 10
 
-# What the child needs of our environment. Secrets that configuration takes from
-# variables are none of its business, but for those that a proxy's address holds.
+# What the child needs of our environment, and nobody else's child does. No secret
+# is among it, but for those that a proxy's address holds.
 _KEPT_NAMES: Final = frozenset(
-    {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TZ"}
-    | {"SSL_CERT_FILE", "SSL_CERT_DIR"}
-    | {"http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY"}
+    {"SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY"}
 )
-_KEPT_PREFIXES: Final = ("PYTHON", "MALLOC_", "GATEWAY_FAILPOINT")
+_KEPT_PREFIXES: Final = ("GATEWAY_FAILPOINT",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class UpdaterSession:
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=(self._lock_fd,),
                 limit=MOST_LINE_BYTES,
-                env=_environment(),
+                env=child_environment(_KEPT_NAMES, _KEPT_PREFIXES),
             )
         except OSError as error:
             raise StoreFailed(f"the updater cannot be started: {error.strerror}") from error
@@ -350,21 +350,9 @@ def _ref(words: Mapping[str, Any]) -> ReleaseRef:
     return ReleaseRef(int(words["number"]), str(words["digest"]))
 
 
-def _environment() -> dict[str, str]:
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name in _KEPT_NAMES or name.startswith(_KEPT_PREFIXES)
-    }
-
-
 def _ending(code: int | None, stderr: bytes) -> str:
     if code is not None and code < 0:
-        try:
-            how = f"was ended by {signal.Signals(-code).name}"
-        except ValueError:
-            how = f"was ended by signal {-code}"
+        how = f"was ended by {signal_name(-code)}"
     else:
         how = f"ended with code {code} and no answer"
-    last = stderr.decode(errors="replace").strip().splitlines()[-1:]
-    return how + (f": {last[0].strip()[:300]}" if last else "")
+    return how + last_words(stderr)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.errors import LoadFailed, WarmupFailed
+from gateway.operations.child_end import last_words
 
 DEFAULT_MUTATIONS: Final = 60
 DEFAULT_LEAST: Final = 0.5
@@ -22,7 +23,6 @@ DEFAULT_TRIAL_S: Final = 60
 BASE_MEMORY_BYTES: Final = 2 << 30
 # The damaged bytes, what they were, their numbers as float32 while noise is added, and the runtime's own.
 MEMORY_FACTOR: Final = 12
-_BASELINE: Final = "baseline"
 
 
 class Outcome(enum.Enum):
@@ -140,7 +140,7 @@ def try_samples(
         }
         said, code, words = _converse(request, progress)
     if not said or code != 0:
-        raise LoadFailed(f"{folder}: the process that tries its samples ended with code {code}: {words}")
+        raise LoadFailed(f"{folder}: the process that tries its samples ended with code {code}{words}")
     baseline = said[0]
     if "load_s" not in baseline:
         message = str(baseline.get("message") or f"signal {baseline.get('signal')}")
@@ -169,7 +169,7 @@ def _size(folder: Path, names: Sequence[str]) -> int:
 def _converse(
     request: Mapping[str, Any], progress: Callable[[int], None]
 ) -> tuple[list[dict[str, Any]], int, str]:
-    """Run the child; return what it said, its exit code, and its last words."""
+    """Run the child; return what it said, its exit code, and its last words after a colon."""
     # More threads than one would be copied, half alive, into every fork.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     said: list[dict[str, Any]] = []
@@ -195,5 +195,4 @@ def _converse(
                 if process.poll() is None and sys.exc_info()[0] is not None:
                     process.kill()
         errors.seek(0)
-        words = errors.read(1 << 20).decode(errors="replace").strip().splitlines()
-    return said, process.returncode, words[-1][:300] if words else ""
+        return said, process.returncode, last_words(errors.read(1 << 20))
