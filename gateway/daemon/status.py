@@ -6,13 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.daemon.catalog import ModelState, ModelStatus
 from gateway.daemon.intake import Intake
 from gateway.operations.build import VERSION
 from gateway.operations.health import Verdict
+from gateway.operations.kernel_bytes import kernel_bytes
 from gateway.operations.series import Reading
 from gateway.sensors.status import StreamStatus
 from gateway.updates.reported import Reported
@@ -255,10 +255,6 @@ def connect_link_gauges(house: House) -> None:
 def pss_bytes(pid: int) -> int:
     """Return a process's proportional set size; 0 if the kernel does not say or it has gone."""
     try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        return kernel_bytes(f"/proc/{pid}/smaps_rollup", "Pss")
     except OSError:
         return 0
-    for line in text.splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0

@@ -25,6 +25,7 @@ from gateway.inference.loaded import LoadedModel, LoadSpec, PipelineSpec
 from gateway.inference.proof_limits import confine_child
 from gateway.inference.proven import Proof
 from gateway.operations.child_start import take_stdout
+from gateway.operations.kernel_bytes import kernel_bytes
 from gateway.tensor import Array
 
 _LEAST_RUNS, _MOST_RUNS = 5, 100
@@ -159,11 +160,7 @@ def _say(verdicts: TextIO, words: Mapping[str, Any]) -> None:
 
 def _status_bytes(name: str) -> int:
     """Return a size that the kernel keeps of this process: ``RssAnon`` is what no file backs."""
-    with Path("/proc/self/status").open(encoding="ascii", errors="replace") as file:
-        for line in file:
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024
-    return 0
+    return kernel_bytes("/proc/self/status", name)
 
 
 if __name__ == "__main__":

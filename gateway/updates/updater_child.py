@@ -18,11 +18,11 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from gateway.errors import FetchFailed, GatewayBug, GatewayError, StoreFailed
 from gateway.operations.child_start import die_with_parent, take_stdout
+from gateway.operations.kernel_bytes import kernel_bytes
 from gateway.updates.updater_wire import error_words, line, packed, read_options
 
 if TYPE_CHECKING:
@@ -172,13 +172,8 @@ def _say(answers: BinaryIO, words: Mapping[str, Any]) -> None:
 
 def peak_rss_bytes() -> int:
     """Return the most memory that this process ever had; 0 if the system does not say."""
-    with (
-        contextlib.suppress(OSError),
-        Path("/proc/self/status").open(encoding="ascii", errors="replace") as file,
-    ):
-        for each in file:
-            if each.startswith("VmHWM:"):
-                return int(each.split()[1]) * 1024
+    with contextlib.suppress(OSError):
+        return kernel_bytes("/proc/self/status", "VmHWM")
     return 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.errors import FetchFailed, FetchRefused, ManifestRefused, StoreFailed
+from gateway.operations.kernel_bytes import kernel_bytes
 from gateway.updates.release import CHUNK_BYTES, Blob, Delta, Release
 from gateway.updates.transport import delta as patches
 from gateway.updates.transport.download import Downloader, Fetch, missing_bytes
@@ -188,8 +189,6 @@ def _silent(_good_bytes: int, _total_bytes: int) -> None:
 
 def _free_memory_bytes() -> int:
     """Return what the system could give without swapping; 0 if it does not say."""
-    with contextlib.suppress(OSError, ValueError), Path("/proc/meminfo").open(encoding="ascii") as lines:
-        for line in lines:
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
+    with contextlib.suppress(OSError, ValueError):
+        return kernel_bytes("/proc/meminfo", "MemAvailable")
     return 0
