@@ -57,34 +57,26 @@ class _Desk:
     """Commands as they come: one thread reads them, the main thread does them.
 
     Attributes:
-        stop: Set when what is being done shall end.
+        stop: Set when nobody gives commands any more: what is being done shall end.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._waiting: queue.SimpleQueue[Mapping[str, Any] | None] = queue.SimpleQueue()
-        self._ended = False
         self.stop = threading.Event()
 
     def read(self) -> None:
-        """Read to the end; the end stops what is being done."""
+        """Read to the end, or to what is no command; that stops what is being done."""
         with contextlib.suppress(ValueError, OSError):
             while said := self._stream.readline():
-                command = json.loads(said)
-                if command["do"] == "cancel":
-                    self.stop.set()
-                else:
-                    self._waiting.put(command)
-        self._ended = True
+                self._waiting.put(json.loads(said))
         self.stop.set()
         self._waiting.put(None)
 
     def next(self) -> Mapping[str, Any] | None:
-        """Wait for a command; None at the end."""
+        """Wait for a command; None at the end, whatever still waits."""
         command = self._waiting.get()
-        if not self._ended:
-            self.stop.clear()
-        return None if self._ended else command
+        return None if self.stop.is_set() else command
 
 
 def _open(settings: Mapping[str, Any], stop: threading.Event) -> UpdaterWork:
