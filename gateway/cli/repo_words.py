@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from gateway.updates.publishing.roles import OFFLINE
+
 if TYPE_CHECKING:
     from gateway.updates.publishing.status import RepositoryStatus, RoleStatus
 
-_OFFLINE = ("root", "targets")
 _SHOWN = 8
 _DAY_S = 86_400
 
@@ -17,8 +18,8 @@ _DAY_S = 86_400
 def first_words(status: RepositoryStatus, root_file: str) -> str:
     """Return what to do after a repository was begun."""
     places = {role.name: [key.place for key in role.keys] for role in status.roles}
-    offline = [place for name in _OFFLINE for place in places[name]]
-    online = [place for name, held in places.items() if name not in _OFFLINE for place in held]
+    offline = [place for name in OFFLINE for place in places[name]]
+    online = [place for name, held in places.items() if name not in OFFLINE for place in held]
     days = "90 days" if status.profile == "air-gapped" else "day"
     return "\n".join(
         [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -13,14 +12,13 @@ from gateway.errors import PublishRefused
 from gateway.updates.manifest import DELTA_ALGORITHM
 from gateway.updates.packing.contents import blob_of
 from gateway.updates.release import Delta, Release, ReleaseFile
+from gateway.updates.transport.delta import can_patch, window_bytes
 
 LEAST_SAVING: Final = 0.3
 LEAST_BYTES: Final = 4096
 # The old file, the new one and the patch are held in memory, here and on the boards.
 MOST_BYTES: Final = 1 << 30
 _LEVEL: Final = 19
-_LEAST_WINDOW_LOG: Final = 20
-_MOST_WINDOW_LOG: Final = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def make_patches(
         PublishRefused: zstandard is not installed, or an old file is not what its manifest says.
         OSError: A file cannot be read or written.
     """
-    if find_spec("zstandard") is None:
+    if not can_patch():
         raise PublishRefused("patches need the package zstandard: pip install 'jetson-gateway[delta]'")
     held = {file.blob.sha256 for file in old[1].files}
     made = set()
@@ -104,7 +102,7 @@ def _patched(before: tuple[Path, ReleaseFile], after: tuple[Path, ReleaseFile], 
 def _compress(old: bytes, new: bytes) -> bytes:
     import zstandard
 
-    window_log = min(max(max(len(old), len(new)).bit_length(), _LEAST_WINDOW_LOG), _MOST_WINDOW_LOG)
+    window_log = window_bytes(len(old), len(new)).bit_length() - 1
     parameters = zstandard.ZstdCompressionParameters.from_level(
         _LEVEL, source_size=len(new), window_log=window_log, enable_ldm=True, write_content_size=True
     )
@@ -116,5 +114,5 @@ def _decompress(old: bytes, patch: bytes, size: int) -> bytes:
     import zstandard
 
     reference = zstandard.ZstdCompressionDict(old, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-    decoder = zstandard.ZstdDecompressor(dict_data=reference, max_window_size=1 << _MOST_WINDOW_LOG)
+    decoder = zstandard.ZstdDecompressor(dict_data=reference, max_window_size=window_bytes(len(old), size))
     return decoder.decompress(patch, max_output_size=size)

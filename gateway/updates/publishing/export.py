@@ -9,8 +9,8 @@ from typing import Final
 from gateway.errors import PublishRefused
 from gateway.updates.publishing import disk
 from gateway.updates.publishing.roles import TIMESTAMP
+from gateway.updates.transport.folder import READY_FILE
 
-READY: Final = "READY"
 METADATA: Final = "metadata"
 TARGETS: Final = "targets"
 BLOBS: Final = "blobs"
@@ -50,11 +50,11 @@ def export(folder: Path, to: Path, told: Told) -> None:
         told(done, total)
 
     disk.make_folders(to)
-    disk.remove(to / READY)
+    disk.remove(to / READY_FILE)
     for path in paths:
         disk.copy(path, to / path.relative_to(folder), progress)
     told(total, total)
-    disk.write(to / READY, b"complete\n")
+    disk.write(to / READY_FILE, b"complete\n")
 
 
 def _ordered(folder: Path) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.errors import FetchFailed, FetchRefused, ManifestRefused, StoreFailed
 from gateway.operations.kernel_bytes import kernel_bytes
+from gateway.updates.manifest import DELTA_ALGORITHM
 from gateway.updates.release import CHUNK_BYTES, Blob, Delta, Release
 from gateway.updates.transport import delta as patches
 from gateway.updates.transport.download import Downloader, Fetch, missing_bytes
@@ -152,7 +153,7 @@ class Acquirer:
             each
             for each in release.deltas
             if each.to_sha256 == blob.sha256
-            and each.algorithm == patches.ALGORITHM
+            and each.algorithm == DELTA_ALGORITHM
             and each.blob.size_bytes < blob.size_bytes
             and self._fits_memory(each.from_sha256, blob)
         ]

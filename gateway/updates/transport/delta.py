@@ -1,4 +1,4 @@
-"""Makes a blob out of another and a patch, as ``zstd --patch-from`` does; all that knows zstandard.
+"""Makes a blob out of another and a patch, as ``zstd --patch-from`` does.
 
 Nothing that a patch says is believed: the room that it may take is bounded
 before it is opened, what comes out is cut off at the size that was signed, and
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from gateway.updates.transport.download import Incoming
 
-ALGORITHM: Final = "zstd-patch-from"
 _LEAST_WINDOW: Final = 1 << 20
 _MOST_WINDOW: Final = 1 << 31
 # The head of a frame is at most this long.
@@ -38,7 +37,7 @@ def can_patch() -> bool:
 
 def memory_bytes(from_bytes: int, to_bytes: int) -> int:
     """Return the memory that a patch takes at most: the old blob, twice while it is read, and the window."""
-    return from_bytes + max(from_bytes, _window(from_bytes, to_bytes))
+    return from_bytes + max(from_bytes, window_bytes(from_bytes, to_bytes))
 
 
 def apply(delta: Delta, old: Path, patch: Path, blob: Blob, into: Incoming) -> None:
@@ -63,7 +62,7 @@ def apply(delta: Delta, old: Path, patch: Path, blob: Blob, into: Incoming) -> N
             size = os.fstat(before.fileno()).st_size
             if not size:
                 raise FetchRefused(f"{what}: the blob to start from is empty")
-            most = _window(size, blob.size_bytes)
+            most = window_bytes(size, blob.size_bytes)
             _check_head(file.read(_HEAD_BYTES), most, blob, what)
             file.seek(0)
             decoder = zstandard.ZstdDecompressor(dict_data=_dictionary(before, size), max_window_size=most)
@@ -113,6 +112,6 @@ def _dictionary(file: BinaryIO, size: int) -> zstandard.ZstdCompressionDict:
         return zstandard.ZstdCompressionDict(old, dict_type=raw)
 
 
-def _window(from_bytes: int, to_bytes: int) -> int:
+def window_bytes(from_bytes: int, to_bytes: int) -> int:
     """Return the largest window that ``zstd --patch-from`` would use, a power of two."""
     return min(max(1 << max(from_bytes, to_bytes).bit_length(), _LEAST_WINDOW), _MOST_WINDOW)

@@ -11,9 +11,9 @@ import pytest
 from gateway.updates.manifest import read_manifest
 from gateway.updates.publishing import disk
 from gateway.updates.publishing.assigning import Change
-from gateway.updates.publishing.export import READY
 from gateway.updates.publishing.repository import Repository
 from gateway.updates.publishing.roles import ROLES
+from gateway.updates.transport.folder import READY_FILE
 from tests.updates.publishing.releases import DAY_S, Hand, blob_of, pack
 from tests.updates.trust.boards import Board, ScriptedSource, board
 
@@ -145,7 +145,7 @@ def test_a_copy_is_complete_at_every_moment_and_says_ready_at_the_end(
 
     def looked() -> None:
         look([follower], to)
-        ready.append((to / READY).exists())
+        ready.append((to / READY_FILE).exists())
 
     with watched(monkeypatch, looked):
         published.publish(to)

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import DiskFull, FetchFailed, FetchRefused, StoreFailed
-from gateway.updates.manifest import manifest_bytes
+from gateway.updates.manifest import DELTA_ALGORITHM, manifest_bytes
 from gateway.updates.release import CHUNK_BYTES, Blob, Delta, Release, ReleaseFile
 from gateway.updates.store.store import Store
 from gateway.updates.transport import acquire
 from gateway.updates.transport.acquire import Acquirer, DeltaPolicy, Goal, PatchRules
-from gateway.updates.transport.delta import ALGORITHM
 from gateway.updates.transport.download import Downloader, FetchLimits
 from gateway.updates.transport.folder import FolderSource
 from tests.updates.transport.blobs import blob_of, noise, put
@@ -54,7 +53,7 @@ def source(tmp_path: Path) -> Asked:
 def release(number: int, weights: bytes, *patches: bytes, start: bytes = OLD) -> tuple[Release, bytes]:
     """Return a release with its manifest; the patches lead from ``start``."""
     deltas = tuple(
-        Delta(hashlib.sha256(start).hexdigest(), blob_of(weights).sha256, ALGORITHM, blob_of(patch))
+        Delta(hashlib.sha256(start).hexdigest(), blob_of(weights).sha256, DELTA_ALGORITHM, blob_of(patch))
         for patch in patches
     )
     files = (ReleaseFile("card.yaml", blob_of(CARD)), ReleaseFile("model.tflite", blob_of(weights)))

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import FetchRefused, StoreFailed
+from gateway.updates.manifest import DELTA_ALGORITHM
 from gateway.updates.packing.patches import make_patches
 from gateway.updates.release import CHUNK_BYTES, Blob, Delta, Release, ReleaseFile
 from gateway.updates.store.store import Store
-from gateway.updates.transport.delta import ALGORITHM, apply, can_patch, memory_bytes
+from gateway.updates.transport.delta import apply, can_patch, memory_bytes
 from tests.updates.transport.blobs import blob_of, noise
 
 OLD = noise(2 * CHUNK_BYTES + 500)
@@ -64,7 +65,7 @@ def put_together(folder: Path, old: bytes, patch: bytes, blob: Blob) -> bytes:
 
 
 def delta_of(patch: bytes, blob: Blob) -> Delta:
-    return Delta("0" * 64, blob.sha256, ALGORITHM, blob_of(patch))
+    return Delta("0" * 64, blob.sha256, DELTA_ALGORITHM, blob_of(patch))
 
 
 def test_zstandard_is_here_and_is_found() -> None:
