@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.cli.boards import Boards, connected_boards, doorbell, new_request_id
 from gateway.cli.exit_codes import ExitCode
-from gateway.cli.progress_bar import ProgressBar
+from gateway.cli.progress import ByteProgress, ProgressLine
 from gateway.cli.release import add_pack_arguments, describe, packed_by
 from gateway.cli.repo import add_repository_arguments, opened
 from gateway.cli.settings_file import add_config_argument, client_settings
@@ -93,17 +93,10 @@ def run(options: argparse.Namespace) -> int:
     settings = client_settings(options.config, needs_secrets=True)
     repository = opened(options)
     folder = _packed(repository, options)
-    bar = ProgressBar("adding", sys.stderr)
-    try:
-        release = repository.add(folder, bar)
-    finally:
-        bar.done()
-    assignment = _assign(repository, release, options)
-    bar = ProgressBar("copying", sys.stderr)
-    try:
-        published = repository.publish(options.to, bar)
-    finally:
-        bar.done()
+    with ProgressLine(sys.stderr) as line:
+        release = repository.add(folder, ByteProgress("adding", line))
+        assignment = _assign(repository, release, options)
+        published = repository.publish(options.to, ByteProgress("copying", line))
     for warning in published.warnings:
         print(f"gateway: warning: {warning}", file=sys.stderr)
     _say(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli.exit_codes import ExitCode
-from gateway.cli.progress_bar import ProgressBar
+from gateway.cli.progress import ByteProgress, ProgressLine
 from gateway.cli.repo_words import first_words, published_words, rotated_words, status_words
 
 if TYPE_CHECKING:
@@ -186,12 +186,9 @@ def _init(options: argparse.Namespace) -> int:
 def _add(options: argparse.Namespace) -> int:
     from gateway.updates.release import manifest_digest
 
-    bar = ProgressBar("copying", sys.stderr)
     release_dir = Path(options.release)
-    try:
-        release = opened(options).add(release_dir, bar)
-    finally:
-        bar.done()
+    with ProgressLine(sys.stderr) as line:
+        release = opened(options).add(release_dir, ByteProgress("copying", line))
     told = {
         "model": release.model,
         "release": release.number,
@@ -269,11 +266,9 @@ def _model(text: str) -> tuple[str, int | None]:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    bar = ProgressBar("copying", sys.stderr)
-    try:
-        done = opened(options).publish(Path(options.to) if options.to else None, bar)
-    finally:
-        bar.done()
+    to = Path(options.to) if options.to else None
+    with ProgressLine(sys.stderr) as line:
+        done = opened(options).publish(to, ByteProgress("copying", line))
     for warning in done.warnings:
         print(f"gateway: warning: {warning}", file=sys.stderr)
     if options.json:

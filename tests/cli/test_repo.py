@@ -11,7 +11,7 @@ import pytest
 from gateway.cli import repo
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.main import main
-from gateway.cli.progress_bar import ProgressBar, bar
+from gateway.cli.progress import ByteProgress, ProgressLine, byte_bar
 from tests.updates.publishing.releases import pack
 
 
@@ -163,10 +163,10 @@ class Terminal(io.StringIO):
 
 def test_a_terminal_sees_how_far_it_is_and_a_log_does_not() -> None:
     for stream, is_drawn in ((Terminal(), True), (io.StringIO(), False)):
-        progress = ProgressBar("copying", stream)
-        progress(1, 4)
-        progress(2, 4)  # sooner than anybody can see
-        progress.done()
+        with ProgressLine(stream) as line:
+            progress = ByteProgress("copying", line)
+            progress(1, 4)
+            progress(2, 4)  # sooner than anybody can see
         assert (stream.getvalue().count("[#") == 1) is is_drawn
         assert stream.getvalue().endswith("\x1b[K") is is_drawn
 
@@ -175,5 +175,5 @@ def test_a_terminal_sees_how_far_it_is_and_a_log_does_not() -> None:
     ("done", "total", "share"), [(0, 4, "  0%"), (1, 4, " 25%"), (9, 4, "100%"), (0, 0, "100%")]
 )
 def test_a_bar_is_as_full_as_the_work(done: int, total: int, share: str) -> None:
-    assert share in bar("copying", done, total)
-    assert bar("copying", done, total).count("#") == (30 if share == "100%" else done * 30 // 4)
+    assert share in byte_bar("copying", done, total)
+    assert byte_bar("copying", done, total).count("#") == (30 if share == "100%" else done * 30 // 4)
