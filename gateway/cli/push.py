@@ -105,7 +105,8 @@ def run(options: argparse.Namespace) -> int:
         f"assignment {assignment.version}",
         {"published": release.number, "model": release.model, "assign_version": assignment.version},
     )
-    return asyncio.run(_ring_and_watch(settings, release, assignment, options))
+    bell = doorbell(repository.folder.name, assignment.version, new_request_id())
+    return asyncio.run(_ring_and_watch(settings, bell, release, assignment, options))
 
 
 def _packed(repository: Repository, options: argparse.Namespace) -> Path:
@@ -142,11 +143,10 @@ def _assign(repository: Repository, release: Release, options: argparse.Namespac
 
 
 async def _ring_and_watch(
-    settings: Settings, release: Release, assignment: Assignment, options: argparse.Namespace
+    settings: Settings, bell: bytes, release: Release, assignment: Assignment, options: argparse.Namespace
 ) -> int:
     try:
         async with connected_boards(settings, options.url) as boards:
-            bell = doorbell(Path(options.repo or ".").name, assignment.version, new_request_id())
             await boards.ring(options.group, bell, time.monotonic() + _RING_LIMIT_S)
             if not options.watch:
                 return ExitCode.OK
