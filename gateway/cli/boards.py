@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
+from gateway.cli.broker import BrokerLine
 from gateway.configuration.settings import Settings
-from gateway.errors import DeadlineExceeded, Malformed, NotReady
+from gateway.errors import Malformed
 from gateway.mqtt.connection import Connection
 from gateway.mqtt.message import Message
-from gateway.mqtt.state import ConnectionEvents, ConnectionOptions, ConnectionState
+from gateway.mqtt.wait import set_by
 from gateway.updates.reported import Reported, read_reported
 
 _SCHEMA: Final = 1
@@ -63,8 +62,7 @@ class Boards:
 
     async def news(self, limit_s: float) -> None:
         """Wait for news, at most ``limit_s``. Cancel-safe."""
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self.changed.wait(), limit_s)
+        await set_by(self.changed, time.monotonic() + limit_s)
         self.changed.clear()
 
     def _on_reported(self, message: Message) -> None:
@@ -102,23 +100,10 @@ async def connected_boards(settings: Settings, url: str | None) -> AsyncIterator
         ConfigError: The broker's address cannot be used.
         NotReady: It is not there, or refuses.
     """
-    mqtt = settings.mqtt if url is None else replace(settings.mqtt, url=url)
-    complaint = ""
-
-    def note(state: ConnectionState, reason: str) -> None:
-        nonlocal complaint
-        if state in {ConnectionState.OFFLINE, ConnectionState.REFUSED}:
-            complaint = reason
-
-    client_id = f"gw-push-{os.getpid()}-{secrets.token_hex(3)}"
-    connection = Connection(mqtt, ConnectionOptions(client_id, clean=True), ConnectionEvents(on_state=note))
-    boards = Boards(connection, mqtt.topic_prefix)
+    line = BrokerLine(settings.mqtt, "push", url)
+    boards = Boards(line.connection, settings.mqtt.topic_prefix)
     boards.listen()
-    async with connection:
-        try:
-            await connection.wait_connected(time.monotonic() + mqtt.connect_timeout_s)
-        except DeadlineExceeded as error:
-            raise NotReady(f"broker {mqtt.url}: {complaint or error.message}") from None
+    async with line.up():
         yield boards
 
 

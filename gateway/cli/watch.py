@@ -5,23 +5,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from gateway.cli.broker import BrokerLine
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.settings_file import add_config_argument, client_settings
 from gateway.configuration.settings import PublishSettings, Settings
 from gateway.configuration.template import template_filter
 from gateway.demo.words import in_words, printable
-from gateway.errors import DeadlineExceeded, NotReady
-from gateway.mqtt.connection import Connection
 from gateway.mqtt.message import Message
-from gateway.mqtt.state import ConnectionEvents, ConnectionOptions, ConnectionState
 from gateway.mqtt.subscriptions import RETAINED_ALWAYS, RETAINED_NEVER
 
 # Results wait here while the terminal is slow; then the oldest goes.
@@ -50,8 +45,6 @@ def run(options: argparse.Namespace) -> int:
         NotReady: The broker is not there, or refuses.
     """
     settings = client_settings(options.config, needs_secrets=True)
-    if options.url is not None:
-        settings = replace(settings, mqtt=replace(settings.mqtt, url=options.url))
     return asyncio.run(_watch(settings, options))
 
 
@@ -69,30 +62,17 @@ def result_filters(settings: Settings) -> tuple[str, ...]:
 
 async def _watch(settings: Settings, options: argparse.Namespace) -> int:
     results: asyncio.Queue[Message] = asyncio.Queue(_MOST_WAITING)
-    complaint = ""
 
     def take(message: Message) -> None:
         if results.full():
             results.get_nowait()
         results.put_nowait(message)
 
-    def note(state: ConnectionState, reason: str) -> None:
-        nonlocal complaint
-        if state in {ConnectionState.OFFLINE, ConnectionState.REFUSED}:
-            complaint = reason
-
-    client_id = f"gw-watch-{os.getpid()}-{secrets.token_hex(3)}"
-    connection = Connection(
-        settings.mqtt, ConnectionOptions(client_id, clean=True), ConnectionEvents(on_state=note)
-    )
+    line = BrokerLine(settings.mqtt, "watch", options.url)
     for each in result_filters(settings):
         wish = RETAINED_ALWAYS if options.retained else RETAINED_NEVER
-        connection.subscribe(each, 0, take, retain_handling=wish)
-    async with connection:
-        try:
-            await connection.wait_connected(time.monotonic() + settings.mqtt.connect_timeout_s)
-        except DeadlineExceeded as error:
-            raise NotReady(f"broker {settings.mqtt.url}: {complaint or error.message}") from None
+        line.connection.subscribe(each, 0, take, retain_handling=wish)
+    async with line.up():
         return await _show(results, options)
 
 
