@@ -224,11 +224,19 @@ def test_a_manifest_that_is_not_signed_hinders_no_other_model(board: World) -> N
 def test_forged_metadata_is_one_typed_error_and_the_store_is_untouched(board: World) -> None:
     board.release(1)
     look(board)
+    before = contents(board)
     board.release(2)
     stamp = board.folder / "metadata/timestamp.json"
     stamp.write_bytes(stamp.read_bytes().replace(b'"version"', b'"versiom"'))
     with pytest.raises(TrustFailed):
         look(board)
+    assert contents(board) == before
+
+
+def contents(board: World) -> dict[str, bytes]:
+    """Return every file of the store."""
+    files = (path for path in board.store.root.rglob("*") if path.is_file())
+    return {str(path): path.read_bytes() for path in files}
 
 
 def test_errors_carry_their_facts_across(board: World) -> None:
