@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 from gateway.updates.release import ReleaseRef
 from gateway.updates.rollout import step
@@ -44,7 +45,12 @@ from gateway.updates.rollout_events import (
 from gateway.updates.rollout_step import Rules, Step, durable
 from gateway.updates.state import ModelRecord, Phase
 
-MOST_STEPS = 400
+MOST_STEPS: Final = 400
+RULES: Final = Rules(max_boots=3)
+OLDER: Final = ReleaseRef(5, "c" * 64)
+OLD: Final = ReleaseRef(1, "a" * 64)
+NEW: Final = ReleaseRef(2, "b" * 64)
+SERVES_OLD: Final = ModelRecord("door", active=OLD, floor=1)
 
 
 class Fault(enum.Enum):

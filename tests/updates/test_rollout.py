@@ -49,16 +49,12 @@ from gateway.updates.rollout_events import (
     TurnCame,
     Withdrawn,
 )
-from gateway.updates.rollout_step import Rules, condemned, durable
+from gateway.updates.rollout_step import condemned, durable
 from gateway.updates.rollout_table import TRANSITIONS, Way
 from gateway.updates.state import DURABLE, ModelRecord, Phase
+from tests.updates.rollout_world import NEW, OLD, OLDER, RULES, SERVES_OLD
 
-RULES: Final = Rules(max_boots=3)
-OLDER: Final = ReleaseRef(5, "c" * 64)
-OLD: Final = ReleaseRef(1, "a" * 64)
-NEW: Final = ReleaseRef(2, "b" * 64)
 NEWEST: Final = ReleaseRef(9, "d" * 64)
-SERVES_OLD: Final = ModelRecord("door", active=OLD, floor=1)
 BEFORE_SERVICE: Final = (Phase.FETCHING, Phase.STAGED, Phase.VALIDATING, Phase.READY, Phase.SHADOWING)
 BAKING: Final = ModelRecord("door", 3, Phase.BAKING, active=NEW, previous=OLD, candidate=NEW, floor=1)
 

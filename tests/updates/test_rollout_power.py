@@ -6,22 +6,14 @@ import copy
 import math
 from dataclasses import replace
 from itertools import product
-from typing import Final
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.updates.release import ReleaseRef
-from gateway.updates.rollout_step import Rules
 from gateway.updates.state import ModelRecord
-from tests.updates.rollout_world import Fault, World, run
-
-RULES: Final = Rules(max_boots=3)
-OLDER: Final = ReleaseRef(5, "c" * 64)
-OLD: Final = ReleaseRef(1, "a" * 64)
-NEW: Final = ReleaseRef(2, "b" * 64)
-SERVES_OLD: Final = ModelRecord("door", active=OLD, floor=1)
+from tests.updates.rollout_world import NEW, OLD, OLDER, RULES, SERVES_OLD, Fault, World, run
 
 
 def scenarios() -> st.SearchStrategy[World]:
