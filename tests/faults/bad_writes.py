@@ -12,8 +12,9 @@ from tests.faults.outcome import Effort, Outcome, spread
 from tests.faults.recorder import FAILED, WRITE
 from tests.faults.recording import Recorded, record
 from tests.faults.replay import copy_sparse, cut
-from tests.faults.transaction import contents, good
+from tests.faults.transaction import good
 from tests.faults.workload import BROKE, Case
+from tests.updates.store.transaction import contents
 
 PAGE_BYTES: Final = 4096
 _TRIES: Final = 4

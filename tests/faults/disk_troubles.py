@@ -16,8 +16,9 @@ from tests.faults.ext4 import Disk, command, make, mounted
 from tests.faults.oracles import judge
 from tests.faults.outcome import Effort, Outcome, spread
 from tests.faults.replay import copy_sparse, cut
-from tests.faults.transaction import MODEL, NOW_UNIX_S, Site, bad, open_site, play, ref_of
+from tests.faults.transaction import NOW_UNIX_S, Site, bad, open_site, play, ref_of
 from tests.faults.workload import DONE, REFUSED, Case
+from tests.updates.store.transaction import MODEL
 
 # Room for one release too few.
 _SMALL_BYTES: Final = 9 << 20

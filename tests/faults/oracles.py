@@ -16,7 +16,6 @@ from gateway.updates.store.finding import Severity
 from gateway.updates.store.reading import opened, sha256_of
 from gateway.updates.store.releases import is_whole
 from tests.faults.transaction import (
-    MODEL,
     NOW_UNIX_S,
     Site,
     bad,
@@ -26,9 +25,9 @@ from tests.faults.transaction import (
     open_site,
     play,
     ref_of,
-    release_of,
     trusted,
 )
+from tests.updates.store.transaction import MODEL, release_of
 
 # After the last collecting one release is left; trust, books and folders are small.
 _MOST_BYTES: Final = release_of(1).size_bytes + BALLAST_BYTES + (1 << 19)

@@ -12,7 +12,8 @@ import pytest
 from gateway.errors import StoreFailed
 from gateway.updates.store import collect, locking, records
 from gateway.updates.store.reading import read_small
-from tests.faults.transaction import MODEL, history, open_site, play
+from tests.faults.transaction import history, open_site, play
+from tests.updates.store.transaction import MODEL
 
 
 def ignore(_: str) -> None:

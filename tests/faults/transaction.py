@@ -7,9 +7,7 @@ interrupted anywhere plays the same script again and goes on where it was.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,19 +16,17 @@ from typing import Final
 
 from gateway.errors import StoreFailed
 from gateway.updates.manifest import manifest_bytes
-from gateway.updates.release import CHUNK_BYTES, Blob, Release, ReleaseFile, ReleaseRef, manifest_digest
+from gateway.updates.release import CHUNK_BYTES, ReleaseRef
 from gateway.updates.state import ModelRecord, Phase
-from gateway.updates.store import partial as partial_blobs
 from gateway.updates.store.reading import read_small
 from gateway.updates.store.store import Store
 from gateway.updates.store.trouble import told
 from gateway.updates.trust.clock import ClockFloor
 from gateway.updates.trust.floor import Floor, Mark
 from gateway.updates.trust.generations import ROOTS, Generations
+from tests.updates.store import transaction
+from tests.updates.store.transaction import MODEL, contents, noise, open_store, release_of
 
-MODEL: Final = "door"
-QUOTA_BYTES: Final = 1 << 30
-WEIGHTS_BYTES: Final = CHUNK_BYTES + 12_345
 CODE: Final = "update.bake"
 NOW_UNIX_S: Final = 1_700_000_000
 # Commits of one round.
@@ -60,8 +56,7 @@ class Site:
 
 def open_site(root: Path) -> Site:
     """Open the store as the daemon does at its start; even these small blobs are synced while they come."""
-    partial_blobs.SYNC_BYTES = CHUNK_BYTES  # type: ignore[misc]
-    store = Store.open(root, quota_bytes=QUOTA_BYTES, reserve_bytes=0)
+    store = open_store(root)
     return Site(store, Generations(store.trust_folder))
 
 
@@ -76,39 +71,9 @@ def bad(number: int) -> int:
 
 
 @cache
-def noise(seed: str, size_bytes: int) -> bytes:
-    """Return bytes that nothing makes smaller, the same for the same seed."""
-    return random.Random(seed).randbytes(size_bytes)
-
-
-@cache
-def contents(release: int) -> dict[str, bytes]:
-    """Return the files of a release; all of them share their labels."""
-    return {
-        "weights.tflite": noise(f"weights {release}", WEIGHTS_BYTES),
-        "card.yaml": f"version: {release}\n".encode(),
-        "golden/one.npy": noise(f"golden {release}", 2000),
-        "labels.txt": b"cat\ndog\n",
-    }
-
-
-@cache
-def release_of(number: int) -> Release:
-    """Return the release with this number."""
-    files = tuple(ReleaseFile(path, _blob(data)) for path, data in contents(number).items())
-    return Release(MODEL, number, f"1.{number}", "tflite", files)
-
-
-@cache
 def ref_of(number: int) -> ReleaseRef:
     """Return how a record names a release."""
-    return ReleaseRef(number, manifest_digest(manifest_bytes(release_of(number))))
-
-
-def _blob(data: bytes) -> Blob:
-    chunks = [data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES)]
-    digests = tuple(hashlib.sha256(chunk).hexdigest() for chunk in chunks)
-    return Blob(hashlib.sha256(data).hexdigest(), len(data), digests)
+    return transaction.ref_of(release_of(number))
 
 
 @cache
