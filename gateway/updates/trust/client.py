@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tuf.api.metadata import Metadata, Root, Signed, TargetFile, Targets
+from tuf.api.metadata import Metadata, Root, Signed, TargetFile
 from tuf.ngclient import Updater, UpdaterConfig
 
 from gateway.errors import GatewayBug, ManifestRefused, TrustFailed, TrustStale
@@ -94,7 +94,6 @@ class TrustClient:
         self._fetcher = BoundedFetcher(source, deadline_s, most_bytes)
         self._clock = Clock.OK
         self._updater: Updater | None = None
-        self._signed: Mapping[str, bytes] = {}
 
     def refresh(self) -> TrustReport:
         """Fetch what is signed now, verify it, and accept it durably.
@@ -113,7 +112,6 @@ class TrustClient:
             try:
                 updater = self._verified(staged, floor, clock)
                 report, accepted, past = self._judged(updater, floor)
-                signed = {role: (staged / f"{role}.json").read_bytes() for role in (*_TOP, *_DELEGATED)}
                 if accepted != floor or not self._generations.is_held(accepted):
                     self._generations.accept(staged, accepted, past)
                 elif past.used_unix_s - clock.used_unix_s > _CLOCK_EVERY_S:
@@ -123,7 +121,7 @@ class TrustClient:
                 if self._generations.current() != staged:
                     self._generations.drop(staged)
                 raise
-        self._updater, self._signed = updater, signed
+        self._updater = updater
         return report
 
     def assignment(self, group: str) -> bytes | None:
@@ -169,22 +167,6 @@ class TrustClient:
             what = f"the manifest of {word} {number} says that it is {found.model} {found.number}"
             raise ManifestRefused(f"release: {what}")
         return data
-
-    def signer_keyids(self, role: str) -> tuple[str, ...]:
-        """Return the ids of the keys whose signatures on a role's metadata hold, for the audit.
-
-        Args:
-            role: ``timestamp``, ``snapshot``, ``targets``, ``models`` or ``assign``.
-
-        Raises:
-            GatewayBug: There was no refresh.
-        """
-        trusted = self._refreshed()._trusted_set  # noqa: SLF001 - pinned by a test
-        delegator: Root | Targets = trusted.root if role in _TOP else trusted.targets
-        # python-tuf has verified this very metadata, and forgotten by whom it was signed.
-        held: Metadata[Targets] = Metadata.from_bytes(self._signed[role])
-        result = delegator.get_verification_result(role, held.signed_bytes, held.signatures)
-        return tuple(sorted(result.signed))
 
     def _verified(self, staged: Path, floor: Floor, clock: ClockFloor) -> Updater:
         """Return python-tuf's client after its refresh; what it knows is signed, and has not expired."""

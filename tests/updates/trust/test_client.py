@@ -15,7 +15,6 @@ from gateway.updates.assignment_json import read_assignment
 from gateway.updates.manifest import read_manifest
 from gateway.updates.publishing.assigning import Change
 from gateway.updates.publishing.repository import Repository
-from gateway.updates.publishing.roles import ROLES
 from gateway.updates.trust.fetcher import BoundedFetcher
 from gateway.updates.trust.generations import Generations
 from tests.updates.publishing.releases import DAY_S, Hand, pack
@@ -89,14 +88,6 @@ def test_before_it_is_published_no_board_sees_a_change(
     assert client.manifest("door", 3) is None
 
 
-def test_the_audit_can_name_who_signed(board: Board, source: ScriptedSource, repository: Repository) -> None:
-    client = board.client(source)
-    client.refresh()
-    keys = {role.name: [key.keyid for key in role.keys] for role in repository.status().roles}
-    for role in set(ROLES) - {"root"}:
-        assert list(client.signer_keyids(role)) == keys[role]
-
-
 @pytest.mark.parametrize("days", [300, 340, 364])
 def test_a_root_that_expires_in_less_than_thirty_days_is_told(
     board: Board, source: ScriptedSource, repository: Repository, clock: Hand, days: int
@@ -113,7 +104,7 @@ def test_asking_before_the_refresh_is_a_bug(board: Board, source: ScriptedSource
     with pytest.raises(GatewayBug):
         board.client(source).assignment("hall")
     with pytest.raises(GatewayBug):
-        board.client(source).signer_keyids("models")
+        board.client(source).manifest("door", 1)
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "/etc/passwd", "", "a\nb", "x" * 64, ".hidden", "con"])
