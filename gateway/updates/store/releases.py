@@ -61,7 +61,9 @@ def stage(layout: Layout, release: Release, manifest: bytes) -> Path:
 def is_whole(layout: Layout, release: Release, digest: str) -> bool:
     """Say whether a release's folder is there with every byte of it."""
     try:
-        check_files(layout, release, digest)
+        if manifest_digest(read_signed(layout, release.model, release.number)) != digest:
+            return False
+        _check_files(layout, release)
     except GatewayError:
         return False
     return True
@@ -78,8 +80,8 @@ def read_signed(layout: Layout, model: str, number: int) -> bytes:
         return read_small(layout.root, path, MOST_MANIFEST_BYTES)
 
 
-def verify(layout: Layout, model: str, ref: ReleaseRef) -> Release:
-    """Hash the manifest and every file of a release; return what the manifest says.
+def verify(layout: Layout, model: str, ref: ReleaseRef) -> None:
+    """Hash the manifest and every file of a release.
 
     Raises:
         StoreFailed: One is missing, damaged, no regular file, or one too many (``file``).
@@ -99,12 +101,11 @@ def verify(layout: Layout, model: str, ref: ReleaseRef) -> Release:
             f"release {ref.number} of {model}: its manifest is of {release.model} {release.number}",
             file=MANIFEST_FILE,
         )
-    check_files(layout, release, ref.digest)
-    return release
+    _check_files(layout, release)
 
 
-def check_files(layout: Layout, release: Release, digest: str) -> None:
-    """Hash every file of a release's folder against what the release says.
+def _check_files(layout: Layout, release: Release) -> None:
+    """Hash every file of a release's folder but the manifest against what the release says.
 
     Raises:
         StoreFailed: One is missing, damaged, no regular file, or one too many (``file``).
@@ -116,8 +117,6 @@ def check_files(layout: Layout, release: Release, digest: str) -> None:
         extra = sorted(set(listed(folder)) - wanted)
     if extra:
         raise StoreFailed(f"{what}: {extra[0][:80]!a} does not belong to it", file=extra[0])
-    if manifest_digest(read_signed(layout, release.model, release.number)) != digest:
-        raise StoreFailed(f"{what}: its manifest is another", file=MANIFEST_FILE)
     for file in release.files:
         fault = _fault(layout, folder / file.path, file.blob)
         if fault:
