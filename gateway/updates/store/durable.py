@@ -1,4 +1,4 @@
-"""The only place that makes, syncs, renames and removes files of the store; every step is a failpoint.
+"""Makes, syncs, renames and removes files of the store, so that each step may be the last before a power cut.
 
 Nothing here follows a link at the end of a path. Errors of the system go up as
 they are; a file whose fsync failed is unlinked, because the kernel may have
