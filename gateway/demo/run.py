@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.demo.clock import happens
 from gateway.demo.options import DemoOptions
 from gateway.demo.screen import Screen, no_lines
 from gateway.demo.second_act import SecondAct, begin_second_act
@@ -26,6 +25,7 @@ from gateway.demo.stage import HOST, BrokerInUse, Stage
 from gateway.demo.status import Status
 from gateway.demo.summary import summary
 from gateway.errors import DeadlineExceeded, GatewayError, Unavailable
+from gateway.mqtt.wait import set_by
 
 # The last frames' results are still on their way when the sensors fall silent.
 SETTLE_S = 0.5
@@ -70,7 +70,7 @@ async def _play(options: DemoOptions, stage: Stage, stop: asyncio.Event) -> dict
         await _watch(options, stage, stop, headline, second.lines if second else no_lines)
     ran_s = time.monotonic() - began_s
     sensors.close_input()
-    await happens(stage.silent, SETTLE_S)
+    await set_by(stage.silent, time.monotonic() + SETTLE_S)
     await asyncio.sleep(SETTLE_S)
     stage.check()
     told = summary(await stage.status(), stage.sent, ran_s, where)
@@ -113,7 +113,7 @@ async def _watch(
             stage.check()
             if screen is not None and (status := await _now(stage)) is not None:
                 screen.show(status, headline, below)
-            if await happens(stop, min(interval_s, end_s - time.monotonic())):
+            if await set_by(stop, min(time.monotonic() + interval_s, end_s)):
                 break
         if screen is not None and below(1) and (status := await _now(stage)) is not None:
             screen.show(status, headline, below)  # how the last act ended

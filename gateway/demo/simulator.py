@@ -17,13 +17,13 @@ import time
 from collections.abc import Sequence
 
 from gateway.configuration.settings import MqttSettings
-from gateway.demo.clock import happens
 from gateway.demo.sensors import LOST, ONLINE, STOPPED, SimulatedSensor, all_sensors
 from gateway.errors import GatewayError
 from gateway.mqtt.connection import Connection
 from gateway.mqtt.handshake import Will
 from gateway.mqtt.message import Message
 from gateway.mqtt.state import ConnectionEvents, ConnectionOptions, ConnectionState
+from gateway.mqtt.wait import set_by
 
 HOLD, GO = b"hold\n", b"go\n"
 REPORT_S = 0.2
@@ -84,8 +84,7 @@ class Player:
         """Send at the sensor's pace; late frames are sent at once, as a real sensor's buffer would be."""
         started_s = time.monotonic()
         for number in range(sys.maxsize):
-            pause_s = started_s + number / self.sensor.rate_hz - time.monotonic()
-            if await happens(stop, max(pause_s, 0.0)):
+            if await set_by(stop, started_s + number / self.sensor.rate_hz):
                 return
             started_s += await self._hold()
             if stop.is_set():
@@ -138,7 +137,7 @@ async def _watch_input(players: Sequence[Player], stop_frames: asyncio.Event) ->
 
 async def _report(players: Sequence[Player], stop_frames: asyncio.Event) -> None:
     while True:
-        last = await happens(stop_frames, REPORT_S)
+        last = await set_by(stop_frames, time.monotonic() + REPORT_S)
         counts = {player.sensor.id: player.sent for player in players}
         told = {"sent": counts, "held": [p.sensor.id for p in players if p.held], "last": last}
         print(json.dumps(told), flush=True)  # noqa: T201 - read by the demo

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.demo.child import Child
-from gateway.demo.clock import happens
 from gateway.demo.http import fetch
 from gateway.demo.simulator import GO, HOLD
 from gateway.demo.status import Status, read_status
 from gateway.errors import DeadlineExceeded, Malformed, Unavailable
+from gateway.mqtt.wait import set_by
 
 HOST = "127.0.0.1"
 PREFIX = "gw"
@@ -114,7 +114,7 @@ class Stage:
             DeadlineExceeded: It did not become ready in time.
         """
         deadline_s = time.monotonic() + READY_LIMIT_S
-        while not await happens(stop, _POLL_S):
+        while not await set_by(stop, time.monotonic() + _POLL_S):
             self.check()
             try:
                 code, body = await fetch(HOST, self.port, "/readyz")

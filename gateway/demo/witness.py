@@ -15,6 +15,7 @@ from gateway.errors import Malformed
 from gateway.mqtt.connection import Connection
 from gateway.mqtt.message import Message
 from gateway.mqtt.state import ConnectionOptions
+from gateway.mqtt.wait import set_by
 from gateway.updates.reported import Reported, read_reported
 
 CONNECT_LIMIT_S: Final = 15.0
@@ -74,11 +75,9 @@ class Witness:
         end_s = time.monotonic() + limit_s
         while not holds():
             self._changed.clear()
-            left_s = end_s - time.monotonic()
-            if left_s <= 0:
+            if time.monotonic() >= end_s:
                 return False
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), left_s)
+            await set_by(self._changed, end_s)
         return True
 
     def forget(self) -> None:

@@ -24,7 +24,7 @@ async def done_by(future: asyncio.Future[Any], deadline_s: float) -> bool:
 async def set_by(event: asyncio.Event, deadline_s: float) -> bool:
     """Wait until an event is set or ``deadline_s`` (monotonic) has passed; tell whether it is set.
 
-    Cancel-safe.
+    Others get a turn even if no time is left. Cancel-safe.
     """
     waiting = asyncio.ensure_future(event.wait())
     try:

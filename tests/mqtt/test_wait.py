@@ -64,6 +64,16 @@ def test_an_event_is_waited_for_until_it_is_set_or_the_time_is_over() -> None:
     assert asyncio.run(both()) == (False, True)
 
 
+def test_whoever_waits_for_an_event_without_any_time_left_lets_others_have_a_turn() -> None:
+    async def turns() -> int:
+        turned: list[None] = []
+        asyncio.get_running_loop().call_soon(turned.append, None)
+        await set_by(asyncio.Event(), time.monotonic() - 1)
+        return len(turned)
+
+    assert asyncio.run(turns()) == 1
+
+
 def test_a_cancellation_that_comes_with_the_event_is_not_lost() -> None:
     async def told_to_end() -> bool:
         event = asyncio.Event()
