@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -36,7 +35,7 @@ from gateway.updates.rollout_actions import (
     SwitchBack,
     Validate,
 )
-from gateway.updates.rollout_events import ActiveBad, Booted, Event, Hindered, Quarantined
+from gateway.updates.rollout_events import ActiveBad, Booted, Event, Quarantined
 from gateway.updates.rollout_step import Rules, Step, durable
 from gateway.updates.state import ModelRecord, Phase
 
@@ -386,10 +385,6 @@ class ModelRollout:
         keep = self._ports.settings().updates.keep_releases
         with contextlib.suppress(StoreFailed):  # room is given back at the next chance
             await asyncio.to_thread(self._ports.store.collect, keep, self._ports.spare())
-
-    def hindered(self, ref: ReleaseRef, error: GatewayError, *, permanent: bool) -> Hindered:
-        """Return the event for what keeps a candidate from going on."""
-        return Hindered(ref, error.label, error.message, _now(), random.random(), permanent)
 
 
 def _now() -> int:

@@ -180,13 +180,13 @@ class ReleaseWork:
             )
             _check_mapped(self._proof, release)
         except StoreFailed as error:
-            await self._feed(self._hindered(ref, error))
+            await self._feed(hindered(ref, error))
         except PipelineMisfit as error:
             reason = f"does not fit the pipelines that run here: {error.message}"
             await self._feed(Failed(ref, ReleaseIncompatible.label, reason, _now()))
         except GatewayError as error:
             if isinstance(error, OutOfMemory) and error.attributes.get("stage") == "start":
-                await self._feed(self._hindered(ref, error))  # no process can be started: not its fault
+                await self._feed(hindered(ref, error))  # no process can be started: not its fault
                 return
             stage = error.attributes.get("stage", "")
             reason = f"{stage}: {error.message}" if stage else error.message
@@ -202,7 +202,7 @@ class ReleaseWork:
             while verdict is None:
                 verdict = await self._shadow_once(ref, limits)
         except ShadowFailed as error:
-            await self._feed(self._hindered(ref, error))
+            await self._feed(hindered(ref, error))
         except GatewayError as error:
             await self._feed(Failed(ref, ShadowFailed.label, error.message, _now()))
         else:
@@ -349,8 +349,10 @@ class ReleaseWork:
         self._draining.add(task)
         task.add_done_callback(self._draining.discard)
 
-    def _hindered(self, ref: ReleaseRef, error: GatewayError) -> Hindered:
-        return Hindered(ref, error.label, error.message, _now(), random.random())
+
+def hindered(ref: ReleaseRef, error: GatewayError, *, permanent: bool = False) -> Hindered:
+    """Return the event for what keeps a candidate from going on."""
+    return Hindered(ref, error.label, error.message, _now(), random.random(), permanent)
 
 
 def _check_mapped(proof: Proof, release: Release) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 
 from gateway.daemon.model_rollout import ModelRollout
 from gateway.daemon.offer import Offer
+from gateway.daemon.release_work import hindered
 from gateway.daemon.rollout_ports import RolloutPorts
 from gateway.daemon.update_board import UpdateBoard
 from gateway.daemon.update_turns import Turns
@@ -233,9 +234,9 @@ class Looks:
             except DiskFull as error:
                 await self._make_room(rollout, ref, error)
             except GatewayError as error:
-                await rollout.feed(rollout.hindered(ref, error, permanent=isinstance(error, _PERMANENT)))
+                await rollout.feed(hindered(ref, error, permanent=isinstance(error, _PERMANENT)))
             else:
-                await rollout.feed(Fetched(got) if got == ref else self._exchanged(rollout, ref))
+                await rollout.feed(Fetched(got) if got == ref else _exchanged(ref))
             return True
         finally:
             for task in (work, bell, unwanted):
@@ -247,12 +248,6 @@ class Looks:
         await self._bell.wait()
         await asyncio.sleep(self._undisturbed_s - time.monotonic())
 
-    @staticmethod
-    def _exchanged(rollout: ModelRollout, ref: ReleaseRef) -> Hindered:
-        """Return what to say where another release has come than the one that was wished."""
-        error = ManifestRefused(f"release {ref.number}: its manifest is another one now")
-        return rollout.hindered(ref, error, permanent=False)
-
     async def _make_room(self, rollout: ModelRollout, ref: ReleaseRef, error: DiskFull) -> None:
         """Remove all that no record needs; what still does not fit waits for its next try."""
         try:
@@ -261,7 +256,7 @@ class Looks:
             log.event("store_failed", what="collection", error=failure)
             collected = None
         if collected is None or not collected.freed_bytes:
-            await rollout.feed(rollout.hindered(ref, error, permanent=False))
+            await rollout.feed(hindered(ref, error))
 
     def _progressed(self, rollout: ModelRollout, done_bytes: int, whole_bytes: int) -> None:
         percent, before = 100.0 * done_bytes / max(whole_bytes, 1), self._told_percent
@@ -281,3 +276,8 @@ class Looks:
             clock=board.trust.clock,
             peak_bytes=board.child_peak_bytes,
         )
+
+
+def _exchanged(ref: ReleaseRef) -> Hindered:
+    """Return what to say where another release has come than the one that was wished."""
+    return hindered(ref, ManifestRefused(f"release {ref.number}: its manifest is another one now"))
