@@ -125,11 +125,11 @@ class Orders:
     async def _clear(self, order: Order) -> Answer:
         cleared = []
         for rollout in self._named(order):
-            entries = await asyncio.to_thread(self._ports.store.quarantine_entries)
-            numbers = {entry.number for entry in entries if entry.model == rollout.model}
-            for number in sorted(numbers if not order.release else numbers & {order.release}):
-                await asyncio.to_thread(self._ports.store.clear_quarantine, rollout.model, number)
-                cleared += [{"model": rollout.model, "release": number}]
+            await rollout.look_at_quarantine()
+            for number in rollout.quarantined:
+                if order.release in (0, number):
+                    await asyncio.to_thread(self._ports.store.clear_quarantine, rollout.model, number)
+                    cleared.append({"model": rollout.model, "release": number})
             await rollout.look_at_quarantine()
             rollout.reoffer = True
         self._turns.ring()
