@@ -139,8 +139,7 @@ def read_order(payload: bytes) -> Order:
     """Read an order: ``{"do": "pause", "model": "classifier"}``.
 
     Raises:
-        Malformed: It is none.
-        TooLarge: It is longer than ``MOST_BYTES``, or nested too deep.
+        Malformed: It is none, or longer than ``MOST_BYTES``.
     """
     said = _read(payload)
     name, model, release = said.get("do"), said.get("model", ""), said.get("release", 0)

@@ -123,7 +123,7 @@ EVENTS: Final[Mapping[str, EventKind]] = {
     "release_switched": EventKind(
         _INFO,
         "Another release answers from now on.",
-        ("model", "release", "was", "how", "reason", "gap_ms"),
+        ("model", "release", "was", "how", "reason"),
     ),
     "bake_alarm": EventKind(
         _WARNING,
