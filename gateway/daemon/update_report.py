@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from gateway.daemon.catalog import Catalog
+from gateway.inference.proof import STAGES
 from gateway.operations.health import Health
 from gateway.updates.release import ReleaseRef
 from gateway.updates.reported import (
@@ -22,9 +22,6 @@ from gateway.updates.reported import (
     Trust,
 )
 from gateway.updates.state import ModelRecord
-
-# The stages of a proof; ``release_work`` puts the one that failed in front of the reason.
-STAGES: Final = frozenset({"start", "structure", "load", "warm_up", "dry_run", "golden", "derive", "budget"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +94,7 @@ def report(facts: BoardFacts, models: Mapping[str, Standing], catalog: Catalog, 
 
 
 def stage_of(reason: str) -> str:
-    """Return the stage of a validation that a reason begins with; empty if it names none."""
+    """Return the stage of a proof that a reason begins with (``release_work``); empty if it names none."""
     stage, colon, _ = reason.partition(": ")
     return stage if colon and stage in STAGES else ""
 

@@ -16,7 +16,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from gateway.errors import (
     CardMismatch,
@@ -55,6 +55,7 @@ _STAGE_ERRORS: Mapping[str, type[EngineFailed]] = {
     "golden": WarmupFailed,
     "derive": LoadFailed,
 }
+STAGES: Final = frozenset({*_STAGE_ERRORS, "budget"})
 
 
 async def prove(
