@@ -36,7 +36,7 @@ class StatusPage:
         house, now_s = self._house, time.monotonic()
         verdict = self.verdict()
         sensors = self._sensors(now_s)
-        standing = house.updates.standing()
+        reported = house.updates.reported()
         return {
             "gateway": {
                 "id": house.id,
@@ -47,8 +47,8 @@ class StatusPage:
                 "mqtt": dict(self.connections()),
             },
             "sensors": sensors,
-            "models": [self._model(name, standing) for name in sorted(house.settings.models)],
-            "updates": self._updates(standing),
+            "models": [self._model(name, reported) for name in sorted(house.settings.models)],
+            "updates": self._updates(reported),
             "pipelines": [
                 {"name": name, "model": pipeline.model}
                 for name, pipeline in sorted(house.settings.pipelines.items())
@@ -86,9 +86,9 @@ class StatusPage:
             for seen in sensing.snapshot()
         ]
 
-    def _updates(self, standing: Reported | None) -> dict[str, object]:
+    def _updates(self, reported: Reported | None) -> dict[str, object]:
         updates = self._house.updates
-        if standing is None or updates.board is None:
+        if reported is None or updates.board is None:
             return {"enabled": False}
         board = updates.board
         return {
@@ -96,17 +96,17 @@ class StatusPage:
             "looking": updates.enabled,
             "device": board.device,
             "group": board.settings.group,
-            "assign_version": standing.assign_version,
-            "trust": asdict(standing.trust),
-            "disk": asdict(standing.disk),
+            "assign_version": reported.assign_version,
+            "trust": asdict(reported.trust),
+            "disk": asdict(reported.disk),
             "store": str(updates.store.root) if updates.store else "",
             "paused": board.paused,
             "trouble": board.trouble,
         }
 
-    def _model(self, name: str, standing: Reported | None) -> dict[str, object]:
+    def _model(self, name: str, reported: Reported | None) -> dict[str, object]:
         house = self._house
-        release = standing.models.get(name) if standing else None
+        release = reported.models.get(name) if reported else None
         scheduler = house.dataplane.serving.get(name)
         status = house.catalog.status.get(name, ModelStatus(ModelState.PROVING))
         version = scheduler.facts.version if scheduler and scheduler.facts else None
@@ -209,15 +209,15 @@ class _Gauges:
                 yield (name,), model.age_s
 
     def releases(self) -> Reading:
-        standing = self._house.updates.standing()
-        for name, model in standing.models.items() if standing else ():
+        reported = self._house.updates.reported()
+        for name, model in reported.models.items() if reported else ():
             if model.active is not None:
                 yield (name, str(model.active.release), model.active.digest), 1
 
     def phases(self) -> Reading:
-        standing = self._house.updates.standing()
-        for name, model in standing.models.items() if standing else ():
-            yield (name, model.phase), 1
+        board = self._house.updates.board
+        for name, rollout in board.rollouts.items() if board else ():
+            yield (name, rollout.record.phase.value), 1
 
     def expiries(self) -> Reading:
         board = self._house.updates.board
@@ -230,9 +230,9 @@ class _Gauges:
             yield (), board.child_peak_bytes
 
     def disk(self, what: str) -> Reading:
-        standing = self._house.updates.standing()
-        if standing is not None:
-            yield (), getattr(standing.disk, what)
+        updates = self._house.updates
+        if updates.board is not None:
+            yield (), getattr(updates.disk, what)
 
     def presences(self) -> Reading:
         sensing = self._house.sensing

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.daemon.catalog import Catalog
+from gateway.daemon.update_board import UpdateBoard
 from gateway.inference.proof import STAGES
 from gateway.operations.health import Health
 from gateway.updates.release import ReleaseRef
@@ -19,7 +20,6 @@ from gateway.updates.reported import (
     LastError,
     Reported,
     ReportedModel,
-    Trust,
 )
 from gateway.updates.state import ModelRecord
 
@@ -44,27 +44,6 @@ class Standing:
     quarantined: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class BoardFacts:
-    """What is the same for all models.
-
-    Attributes:
-        device: Name of the board.
-        group: Its group.
-        request_id: That of the last doorbell.
-        assign_version: Version of the assignment that is followed.
-        trust: How far the repository is followed.
-        disk: Room for releases.
-    """
-
-    device: str
-    group: str
-    request_id: str
-    assign_version: int
-    trust: Trust
-    disk: Disk
-
-
 def release_in(folder: str, record: ModelRecord, folder_of: Callable[[int], Path]) -> ReleaseRef | None:
     """Return the release that lies in a folder; None for the factory model.
 
@@ -77,18 +56,20 @@ def release_in(folder: str, record: ModelRecord, folder_of: Callable[[int], Path
     return next((ref for ref in known if ref is not None and str(folder_of(ref.number)) == folder), None)
 
 
-def report(facts: BoardFacts, models: Mapping[str, Standing], catalog: Catalog, health: Health) -> Reported:
+def report(
+    board: UpdateBoard, disk: Disk, models: Mapping[str, Standing], catalog: Catalog, health: Health
+) -> Reported:
     """Return the report of this moment."""
     verdict = health.judge(time.monotonic())
     fresh = {name for name, model in verdict.models.items() if model.fresh}
     return Reported(
-        facts.device,
-        facts.group,
+        board.device,
+        board.settings.group,
         int(time.time()),
-        facts.request_id,
-        facts.assign_version,
-        facts.trust,
-        facts.disk,
+        board.request_id,
+        board.assignment.version if board.assignment else 0,
+        board.trust,
+        disk,
         {name: _model(name, standing, catalog, name in fresh) for name, standing in sorted(models.items())},
     )
 

@@ -21,7 +21,7 @@ from gateway.daemon.update_board import UpdateBoard
 from gateway.daemon.update_looks import START, Looks
 from gateway.daemon.update_options import updater_options
 from gateway.daemon.update_orders import Orders
-from gateway.daemon.update_report import BoardFacts, Standing, release_in, report
+from gateway.daemon.update_report import Standing, release_in, report
 from gateway.daemon.update_topics import Doorbell, UpdateTopics
 from gateway.daemon.update_turns import Turns
 from gateway.errors import GatewayError, StoreBusy
@@ -36,7 +36,7 @@ from gateway.updates.rollout_events import ActiveBad, Stopped
 from gateway.updates.rollout_step import Rules
 from gateway.updates.store.layout import store_folder
 from gateway.updates.store.pause import is_paused
-from gateway.updates.store.store import Store, Usage
+from gateway.updates.store.store import Store
 
 _REPORT_PAUSE_S = 0.1
 _REPORT_AGAIN_S = 15.0
@@ -53,6 +53,8 @@ class Updates:
 
     Attributes:
         board: What is known; None if updates are off and there never were any.
+        store: The model store; None if it is not used.
+        disk: Room for releases, as it was at the last report.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Updates:
     ) -> None:
         self.board: UpdateBoard | None = None
         self.store: Store | None = None
+        self.disk = Disk()
         self._settings = settings
         self._gateway = gateway
         self._dataplane, self._metrics, self._health = house
@@ -72,7 +75,6 @@ class Updates:
         self._tasks: list[asyncio.Task[None]] = []
         self._reporting: asyncio.Task[None] | None = None
         self._reported: bytes = b""
-        self._usage = Usage(0, 0, 0)
         self._kept: dict[str, str] = {}  # folders of releases, where the store cannot be opened
         self._looks: Looks | None = None
 
@@ -250,22 +252,13 @@ class Updates:
         if self.store is not None:
             self.store.close()
 
-    def standing(self) -> Reported | None:
+    def reported(self) -> Reported | None:
         """Return what is reported now; None if updates are off."""
         board, catalog = self.board, self._catalog
         if board is None or catalog is None:
             return None
-        usage = self._usage
-        facts = BoardFacts(
-            board.device,
-            board.settings.group,
-            board.request_id,
-            board.assignment.version if board.assignment else 0,
-            board.trust,
-            Disk(usage.store_bytes, usage.quota_bytes, usage.disk_free_bytes),
-        )
         models = {name: self._standing_of(rollout, catalog) for name, rollout in board.rollouts.items()}
-        return report(facts, models, catalog, self._health)
+        return report(board, self.disk, models, catalog, self._health)
 
     def _standing_of(self, rollout: ModelRollout, catalog: Catalog) -> Standing:
         serving = None
@@ -295,7 +288,7 @@ class Updates:
         """Report what changed although no rollout did: other workers, other answers."""
         while True:
             await asyncio.sleep(_REPORT_AGAIN_S)
-            said = self.standing()
+            said = self.reported()
             if said is not None and _essence(said) != self._reported:
                 self._changed()
 
@@ -303,8 +296,9 @@ class Updates:
         await asyncio.sleep(_REPORT_PAUSE_S)
         if self.store is not None:
             with contextlib.suppress(GatewayError):
-                self._usage = await asyncio.to_thread(self.store.usage)
-        said = self.standing()
+                usage = await asyncio.to_thread(self.store.usage)
+                self.disk = Disk(usage.store_bytes, usage.quota_bytes, usage.disk_free_bytes)
+        said = self.reported()
         if said is not None and self._topics is not None:
             self._reported = _essence(said)
             self._topics.report(reported_bytes(said))

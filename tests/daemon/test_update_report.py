@@ -6,10 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from gateway.daemon.update_report import BoardFacts, Standing, release_in, report, stage_of
+from gateway.configuration.settings import UpdateSettings
+from gateway.daemon.update_board import UpdateBoard
+from gateway.daemon.update_report import Standing, release_in, report, stage_of
 from gateway.operations.health import Health
+from gateway.updates.assignment import Assignment
 from gateway.updates.release import ReleaseRef
-from gateway.updates.reported import FACTORY, Disk, ReportedModel, Trust
+from gateway.updates.reported import FACTORY, Disk, ReportedModel
 from gateway.updates.state import ModelRecord, Phase
 
 ONE, TWO = ReleaseRef(1, "1" * 64), ReleaseRef(2, "2" * 64)
@@ -26,8 +29,8 @@ def _report(standing: Standing, *lanes: Any) -> ReportedModel:
     facts = SimpleNamespace(version=SimpleNamespace(digest="sha256:ff"))
     scheduler = SimpleNamespace(pool=SimpleNamespace(lanes=lanes), facts=facts)
     catalog: Any = SimpleNamespace(versions={"door": SimpleNamespace(scheduler=scheduler)} if lanes else {})
-    board = BoardFacts("board-1", "doors", "", 3, Trust(), Disk())
-    return report(board, {"door": standing}, catalog, Health(60.0)).models["door"]
+    board = UpdateBoard("board-1", (), UpdateSettings(group="doors"), assignment=Assignment("doors", 3, {}))
+    return report(board, Disk(), {"door": standing}, catalog, Health(60.0)).models["door"]
 
 
 def _lane(pid: int, mapped: str) -> Any:
