@@ -16,9 +16,9 @@ from gateway.daemon.catalog import Version
 from gateway.errors import Draining, GatewayError, Overloaded, ShadowFailed
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.request import InferRequest, OnDone, Outcome, RequestState, Ticket
+from gateway.operations.gentle import GENTLE
 from gateway.updates.shadow import ShadowTally, ShadowVerdict
 
-_POLITENESS = 19
 # A copy may be late: it has less of the processor. The original's own deadline is not touched.
 _PATIENCE_S = 10.0
 
@@ -58,7 +58,7 @@ class ShadowRun:
         watch.on_lost = self._lost
         for lane in self._candidate.scheduler.pool.lanes:
             with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, lane.pid, _POLITENESS)
+                os.setpriority(os.PRIO_PROCESS, lane.pid, GENTLE)
         self._dataplane.watch(self._candidate.name, self._look)
         try:
             await asyncio.wait({self._over}, timeout=timeout_s)

@@ -19,13 +19,12 @@ from gateway.inference.flight import Batch, MemberAnswer, WorkerFacts
 from gateway.inference.lane import POLITE, Lane, LaneState
 from gateway.inference.limits import PoolLimits
 from gateway.inference.loaded import LoadSpec
+from gateway.operations.gentle import GENTLE, PATIENCE
 from gateway.operations.restart import GiveUp, Restart
 
 _LEAST_LEAD_S = 0.001  # an event loop's timers are good to about a millisecond
 _LEAD_SHARE = 0.12
 _STABLE_BATCHES = 16
-GENTLE = 19
-GENTLE_PATIENCE = 5.0
 
 
 class PoolOwner(Protocol):
@@ -216,7 +215,7 @@ class Pool:
         await asyncio.gather(*(lane.close() for lane in lanes), *self._ending)
 
     async def _add_lane(self, *, gently: bool = False) -> WorkerFacts:
-        limit_s = self._limits.load_timeout_s * (GENTLE_PATIENCE if gently else 1)
+        limit_s = self._limits.load_timeout_s * (PATIENCE if gently else 1)
         lane = Lane(self._next_index, self)
         self._next_index += 1
         self.lanes.append(lane)

@@ -34,10 +34,9 @@ from gateway.inference.proven import Proof, ProofBudgets, beyond
 from gateway.operations.child_end import last_words, signal_name
 from gateway.operations.child_environment import child_environment
 from gateway.operations.child_signal import signal_child
-from gateway.operations.gentle import gently
+from gateway.operations.gentle import GENTLE, PATIENCE, gently
 
-POLITE, GENTLE = 5, 19  # nice values: what serves goes first, or very nearly alone
-PATIENCE = 5.0
+_POLITE: Final = 5  # a nice value: what serves goes first
 DEFAULT_MEMORY_BYTES = 2 << 30
 _MOST_VERDICT_BYTES = 4 << 20
 _MOST_STDERR_BYTES = 64 << 10
@@ -92,7 +91,7 @@ async def prove(
         "timeout_s": timeout_s,
         "memory_bytes": memory_bytes,
         "parent": os.getpid(),
-        "politeness": GENTLE if gently else POLITE,
+        "politeness": GENTLE if gently else _POLITE,
     }
     if not spec.options.derived:
         proof = await _try_out(spec, request)

@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Sequence
 from typing import Final
 
+GENTLE: Final = 19  # a nice value: what serves goes very nearly alone
+PATIENCE: Final = 5.0  # how many times as long as otherwise a load or a proof may take then
 _SHELL: Final = "/bin/sh"
 _NICE: Final = 'exec nice -n "$0" "$@"'
 # Where the scheduler groups sessions (autogroup), the group's own nice value counts against others.

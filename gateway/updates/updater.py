@@ -24,7 +24,7 @@ from gateway.mqtt.wait import done_by
 from gateway.operations.child_end import last_words, signal_name
 from gateway.operations.child_environment import child_environment
 from gateway.operations.child_signal import signal_child
-from gateway.operations.gentle import gently
+from gateway.operations.gentle import GENTLE, gently
 from gateway.updates.assignment import Assignment
 from gateway.updates.assignment_json import read_assignment
 from gateway.updates.manifest import read_manifest
@@ -43,7 +43,6 @@ __all__ = ["Offer", "Refreshed", "TrustFacts", "UpdaterOptions", "UpdaterSession
 
 Answer = TypeVar("Answer")
 
-_GENTLE: Final = 19  # whoever answers frames goes first
 _KILL_WAIT_S: Final = 5.0
 _STATUS_WAIT_S: Final = 1.0
 # Beyond the child's own deadlines: it is given the chance to say itself what went wrong.
@@ -138,7 +137,7 @@ class UpdaterSession:
         """
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *gently([sys.executable, "-m", "gateway.updates.updater_child"], _GENTLE, own_session=False),
+                *gently([sys.executable, "-m", "gateway.updates.updater_child"], GENTLE, own_session=False),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

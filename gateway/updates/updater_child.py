@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from gateway.errors import FetchFailed, GatewayBug, GatewayError, StoreFailed
 from gateway.operations.child_start import die_with_parent, take_stdout
+from gateway.operations.gentle import GENTLE
 from gateway.operations.kernel_bytes import kernel_bytes
 from gateway.updates.updater_wire import error_words, line, packed, read_options
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from gateway.updates.release import ReleaseRef
     from gateway.updates.updater_work import Look, UpdaterWork
 
-_POLITENESS: Final = 19  # whoever answers frames goes first
 _TELL_EVERY_S: Final = 0.25
 
 
@@ -153,7 +153,7 @@ def _confine(parent: int) -> None:
     die_with_parent(parent)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the broker's password
     with contextlib.suppress(OSError):
-        os.nice(_POLITENESS)
+        os.nice(GENTLE)  # if the parent had no shell to begin with that
 
 
 def _say(answers: BinaryIO, words: Mapping[str, Any]) -> None:
