@@ -276,7 +276,8 @@ class Catalog:
             plan.spec, timeout_s=plan.limits.pool.load_timeout_s, budgets=budgets, gently=True
         )
         key = await asyncio.to_thread(self._cache.key, plan.spec)
-        await asyncio.to_thread(self._cache.keep, key, proof)
+        if await asyncio.to_thread(self._files, plan.spec) == plan.files:  # else they changed meanwhile
+            await asyncio.to_thread(self._cache.keep, key, proof)
         return proof
 
     def out_of_service(self, name: str, reason: str) -> None:
