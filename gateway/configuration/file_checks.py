@@ -51,7 +51,7 @@ def _file(key: str, path: Path, *, is_private: bool) -> Iterator[Finding]:
             mode = os.fstat(file.fileno()).st_mode
             head = file.read(65_536)
     except (OSError, ValueError) as error:
-        yield Finding(key, f"{path} cannot be read: {_reason(error)}")
+        yield Finding(key, f"{path} cannot be read: {reason(error)}")
         return
     if b"-----BEGIN " not in head:
         yield Finding(key, f"{path} is not a PEM file")
@@ -65,7 +65,7 @@ def _model(key: str, model: ModelSettings) -> Iterator[Finding]:
     try:
         names = sorted(entry.name for entry in folder.iterdir())
     except (OSError, ValueError) as error:
-        yield Finding(f"{key}.path", f"{folder} cannot be read: {_reason(error)}")
+        yield Finding(f"{key}.path", f"{folder} cannot be read: {reason(error)}")
         return
     if CARD_FILE not in names:
         yield Finding(f"{key}.path", f"{folder} holds no {CARD_FILE}")
@@ -76,5 +76,6 @@ def _model(key: str, model: ModelSettings) -> Iterator[Finding]:
         yield Finding(f"{key}.engine", what)
 
 
-def _reason(error: OSError | ValueError) -> str:
+def reason(error: OSError | ValueError) -> str:
+    """Return in words why a file cannot be read."""
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.configuration.checks import Finding
+from gateway.configuration.file_checks import reason
 from gateway.configuration.settings import Settings
 
 _MOST_ROOT_BYTES = 512_000
@@ -43,7 +44,11 @@ def check_updates(settings: Settings) -> Iterator[Finding]:
 def _repository(repository: str) -> Iterator[Finding]:
     if "://" not in repository:
         return  # a folder: it may be mounted later
-    parts = urlsplit(repository)
+    try:
+        parts = urlsplit(repository)
+    except ValueError as error:
+        yield Finding("updates.repository", f"not an address: {error}")
+        return
     if parts.scheme not in ("http", "https", "file") or (parts.scheme != "file" and not parts.hostname):
         yield Finding("updates.repository", "needs http://HOST, https://HOST, or the path of a folder")
     elif parts.scheme == "http" and parts.hostname not in _LOOPBACK:
@@ -56,8 +61,7 @@ def _root(path: Path) -> Iterator[Finding]:
         with path.open("rb") as file:
             data = file.read(_MOST_ROOT_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-        yield Finding("updates.root_file", f"{path} cannot be read: {reason}")
+        yield Finding("updates.root_file", f"{path} cannot be read: {reason(error)}")
         return
     try:
         signed = json.loads(data)["signed"]

@@ -57,7 +57,7 @@ def test_a_root_file_that_is_not_there_is_named() -> None:
 
 
 def test_only_addresses_that_can_be_fetched_are_taken(root: str) -> None:
-    for repository in ("ftp://models.example", "http://", "mqtt://broker"):
+    for repository in ("ftp://models.example", "http://", "mqtt://broker", "http://[::1"):
         assert found(UpdateSettings(repository=repository, root_file=root)) == [("updates.repository", False)]
 
 
