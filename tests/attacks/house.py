@@ -15,12 +15,11 @@ from gateway.updates.release import Release, ReleaseFile
 from tests import onnx_writer
 from tests.inference import made_models
 from tests.system.author import Author
-from tests.system.releases import Frames, release_of
+from tests.system.releases import QUICK, Frames, release_of
 from tests.system.running import MODELS, Daemon, until
 
 _STEPS = {"ttl_ms": 20000, "preprocess": ["tensor"], "postprocess": [{"tensors": {"outputs": ["y"]}}]}
 Make = Callable[[Path], Path]
-SINGLE = {"requests": 0, "seconds": 0.5}
 NUMBERS: dict[str, Any] = {
     "content_type": "application/vnd.gateway.tensor",
     "dtype": "float32",
@@ -90,7 +89,7 @@ class House:
             "sensors": {"declared": sensors},
         }
         sections = "".join(f"{key}: {json.dumps(value)}\n" for key, value in document.items())
-        return sections + self.author.settings(**{"bake": SINGLE, "mqtt_chunks": False, **updates})
+        return sections + self.author.settings(**{"bake": QUICK, "mqtt_chunks": False, **updates})
 
 
 def _sensor(topic: str, pipeline: str) -> dict[str, Any]:

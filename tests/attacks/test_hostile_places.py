@@ -12,7 +12,7 @@ import pytest
 from tests.attacks.house import House, unmoved
 from tests.broker import Broker
 from tests.system.author import Author
-from tests.system.releases import CONFIG, Frames, release_of
+from tests.system.releases import CONFIG, QUICK, Frames, release_of
 from tests.system.running import Client, Daemon, subscribed, until
 from tests.updates.transport.static_server import Call, Fault, StaticServer, gzipped
 
@@ -121,7 +121,7 @@ def test_whoever_holds_the_key_of_assign_cannot_go_below_what_the_author_of_the_
     old = author.release("motion-int8", "motion", 3)
     author.repository.add(old)
     author.publish(author.release("motion-int8", "motion", 5, min_release=5))
-    settings = author.settings(bake={"requests": 0, "seconds": 0.5})
+    settings = author.settings(bake=QUICK)
     with Daemon(tmp_path, CONFIG + settings, broker.url) as daemon:
         daemon.ready()
         daemon.wait_event("release_step", step="committed", release=5)

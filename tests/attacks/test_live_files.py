@@ -12,10 +12,8 @@ import pytest
 
 from tests.broker import Broker
 from tests.system.author import Author
-from tests.system.releases import CONFIG, Frames, release_of
+from tests.system.releases import CONFIG, QUICK, Frames, release_of
 from tests.system.running import Daemon, subscribed
-
-QUICK = {"requests": 0, "seconds": 0.5}
 
 
 def _truncate(path: Path) -> None:

@@ -10,6 +10,7 @@ from tests.system.running import MODELS, ROOT, Client, Daemon
 
 PLUGINS = f"{ROOT / 'tests' / 'plugins'}{os.pathsep}{ROOT}"
 KILL, SLOW = 9001.0, 9005.0
+QUICK = {"requests": 0, "seconds": 0.5}  # a bake that is over soon, with nobody there
 TENSOR: dict[str, Any] = {
     "content_type": "application/vnd.gateway.tensor",
     "dtype": "float32",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.broker import Broker
 from tests.system.author import Author
-from tests.system.releases import CONFIG, release_of
+from tests.system.releases import CONFIG, QUICK, release_of
 from tests.system.running import MODELS, ROOT, Daemon
 
 
@@ -23,7 +23,7 @@ def test_pushing_a_model_folder_ends_when_the_board_has_committed_it(tmp_path: P
     author.publish()
     model = tmp_path / "motion"
     shutil.copytree(MODELS / "motion-int8", model)
-    settings = CONFIG + author.settings(bake={"requests": 0, "seconds": 0.5})
+    settings = CONFIG + author.settings(bake=QUICK)
     common: list[str | Path] = ["--repo", author.repository_folder, "--keys", tmp_path / "keys"]
     common += ["--group", "default", "--url", broker.url, "--watch", "--timeout", "120"]
     with Daemon(tmp_path, settings, broker.url) as daemon:

@@ -9,10 +9,9 @@ from pathlib import Path
 from gateway.updates.assignment import Window
 from tests.broker import Broker
 from tests.system.author import Author
-from tests.system.releases import CONFIG, Frames, release_of, steps
+from tests.system.releases import CONFIG, QUICK, Frames, release_of, steps
 from tests.system.running import MODELS, Client, Daemon, subscribed, until
 
-QUICK = {"requests": 0, "seconds": 0.5}
 BOTH = CONFIG.replace("models:", f"models:\n  vad: {{path: {MODELS}/silero-vad}}")
 
 

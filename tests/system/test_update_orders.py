@@ -9,10 +9,8 @@ from typing import Any
 
 from tests.broker import Broker
 from tests.system.author import Author
-from tests.system.releases import CONFIG, release_of, steps
+from tests.system.releases import CONFIG, QUICK, release_of, steps
 from tests.system.running import Client, Daemon, until
-
-QUICK = {"requests": 0, "seconds": 0.5}
 
 
 def order(client: Client, **words: Any) -> None:

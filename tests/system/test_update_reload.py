@@ -8,10 +8,8 @@ from pathlib import Path
 from gateway.updates.store.store import Store
 from tests.broker import Broker
 from tests.system.author import Author
-from tests.system.releases import CONFIG, Frames, release_of, steps
+from tests.system.releases import CONFIG, QUICK, Frames, release_of, steps
 from tests.system.running import MODELS, Client, Daemon, subscribed, until
-
-QUICK = {"requests": 0, "seconds": 0.5}
 
 
 def _reload(daemon: Daemon, config: str) -> None:
