@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -108,7 +107,7 @@ def test_other_pipelines_are_not_held_against_the_release_before(store: Store) -
     assert _run(store, limits, reload, before) == [BakePassed(ONE)]
 
 
-def test_without_anything_that_serves_there_is_no_bake(store: Store, tmp_path: Path) -> None:
+def test_without_anything_that_serves_there_is_no_bake(store: Store) -> None:
     async def whole() -> Events:
         house = House(store)
         house.catalog.versions.clear()
