@@ -106,6 +106,12 @@ class WorkerCrashed(Unavailable):
     label = "unavailable.worker_crashed"
 
 
+class Paused(Unavailable):
+    """Memory is short: frames of the lowest priority wait."""
+
+    label = "unavailable.paused"
+
+
 class Draining(Unavailable):
     """The gateway is stopping."""
 
@@ -349,12 +355,7 @@ class ConfigError(GatewayError):
 
 
 class PipelineMisfit(GatewayError):
-    """A pipeline cannot work on its model.
-
-    Attributes:
-        step: Path of the step at fault, such as ``preprocess[1].resize``.
-        reason: Why it cannot.
-    """
+    """A pipeline cannot work on its model: ``step`` is the path of the step at fault, ``reason`` says why."""
 
     label = "config.pipeline"
 
@@ -383,10 +384,7 @@ class IllegalTransition(GatewayBug):
 def leaves(root: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
     """Yield every class below ``root`` that has no subclasses of its own."""
     for child in root.__subclasses__():
-        if child.__subclasses__():
-            yield from leaves(child)
-        else:
-            yield child
+        yield from leaves(child) if child.__subclasses__() else (child,)
 
 
 def from_wire(label: str, message: str) -> GatewayError:
@@ -394,7 +392,5 @@ def from_wire(label: str, message: str) -> GatewayError:
     if label == PipelineMisfit.label:
         step, _, reason = message.partition(": ")
         return PipelineMisfit(step, reason)
-    for leaf in leaves():
-        if leaf.label == label and leaf is not ConfigError:
-            return leaf(message)
-    return GatewayBug(f"{label}: {message}")
+    leaf = next((each for each in leaves() if each.label == label and each is not ConfigError), None)
+    return leaf(message) if leaf else GatewayBug(f"{label}: {message}")

@@ -162,7 +162,10 @@ class ModelSettings:
     threads: int = option("Threads inside one inference; more lanes are nearly always better.", 1, minimum=1, maximum=64)
     providers: tuple[str, ...] = option("ONNX Runtime execution providers, in order.", ("CPUExecutionProvider",))
     delegates: tuple[str, ...] = option("TFLite delegates, in order; xnnpack is built in.", ("xnnpack",))
-    lanes: int = option("Worker processes for this model.", 1, minimum=1, maximum=64)
+    lanes: int = option("Lanes at the start: how many batches of this model run side by side.", 1, minimum=1, maximum=64)
+    max_lanes: int = option(
+        "Lanes at most while demand lasts and memory allows (scaling:); 0 for as many as there are processors.", 0, minimum=0, maximum=64
+    )
     max_batch_rows: int = option("Most rows in one batch; 1 for a model with a fixed batch of 1.", 8, minimum=1, maximum=1024)
     max_queued_rows: int = option("Rows that may wait for this model.", 256, minimum=1, maximum=100_000)
     run_timeout_s: float = option("A batch that runs longer hangs: its worker is replaced.", 10.0, minimum=0.05, maximum=3600)
@@ -217,6 +220,7 @@ class PipelineSettings:
     publish: PublishSettings = field(default_factory=PublishSettings, metadata={"doc": "Where and how results go out."})
     ttl_ms: int = option("Age at which a frame is worthless, unless its stream or message says less.", 1000, minimum=1, maximum=3_600_000)
     reset_gap_s: float = option("Silence after which a stream's carried state starts anew.", 2.0, minimum=0.01, maximum=86_400)
+    priority: int = option("Where memory is short, frames of the lowest priority wait first.", 0, minimum=0, maximum=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +235,30 @@ class InferenceSettings:
     crash_limit: int = option("Crashes within the window after which a model is out of service.", 8, minimum=1, maximum=1000)
     crash_window_s: float = option("The window for crash_limit.", 60.0, minimum=1, maximum=86_400)
     quarantined_payloads: int = option("Hashes of crashing payloads remembered.", 256, minimum=1, maximum=65_536)
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingSettings:
+    """Lanes that follow demand, within the memory that the board really has."""
+
+    enabled: bool = option("Add and retire lanes; if not, each model keeps the lanes it starts with.", True)
+    sample_interval_s: float = option("Time between two samples of memory.", 5.0, minimum=0.2, maximum=3600)
+    high_mark: float = option("Share of memory in use above which lanes are retired.", 0.85, minimum=0.1, maximum=1)
+    samples: int = option("Samples in a row that a condition must last before lanes change.", 3, minimum=1, maximum=1000)
+    reserve_bytes: int = option("Memory that stays free beside every lane.", 134_217_728, minimum=0)
+    cooldown_s: float = option("Least time between two changes of one model's lanes, emergencies apart.", 30.0, minimum=0, maximum=86_400)
+    idle_s: float = option("A lane above the configured number goes after so long without need.", 120.0, minimum=1, maximum=86_400)
+    full_pressure: float = option(
+        "Share of time in which everything waits for memory (PSI full, ten seconds) that is an emergency.", 0.1, minimum=0.01, maximum=1
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """What is read of the board, and under which names it is exported."""
+
+    nvml: bool = option("Ask NVIDIA's management library, where there is one.", True)
+    triton_names: bool = option("Export the nv_gpu_* metrics too, which dashboards made for Triton read.", False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +329,8 @@ class Settings:
     models: Mapping[str, ModelSettings] = option("Models by name.", factory=dict, keys=NAME)
     pipelines: Mapping[str, PipelineSettings] = option("Pipelines by name.", factory=dict, keys=NAME)
     inference: InferenceSettings = field(default_factory=InferenceSettings, metadata={"doc": "Limits of the inference core."})
+    scaling: ScalingSettings = field(default_factory=ScalingSettings, metadata={"doc": "Lanes that follow demand, within memory."})
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings, metadata={"doc": "What is read of the board."})
     updates: UpdateSettings = field(default_factory=UpdateSettings, metadata={"doc": "Model releases over the air."})
     http: HttpSettings = field(default_factory=HttpSettings, metadata={"doc": "Health, metrics and status over HTTP."})
     log: LogSettings = field(default_factory=LogSettings, metadata={"doc": "Log lines on standard error."})
