@@ -24,6 +24,7 @@ class WorkerFacts:
         pinned: Whether the file's pages are locked in memory.
         mapping_note: Why they are not; empty if they are.
         confined: What keeps the worker from changing files.
+        divides: Whether it can make another worker of itself.
     """
 
     version: ModelVersion
@@ -34,6 +35,7 @@ class WorkerFacts:
     pinned: bool = False
     mapping_note: str = ""
     confined: str = ""
+    divides: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""One worker process as the front end sees it: start it, hand it batches, notice its end.
+"""One worker as the front end sees it: start it, hand it batches, notice its end.
 
 A lane never decides anything about requests: it tells its owner what came back
 and what was lost. At most two batches are in flight: one running, one waiting
@@ -11,9 +11,7 @@ import asyncio
 import contextlib
 import enum
 import os
-import signal
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -21,17 +19,16 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from gateway.errors import EngineFailed, WorkerCrashed, from_wire
+from gateway.inference.body import Body, ProcessBody
+from gateway.inference.division import DividedBody
 from gateway.inference.flight import Batch, MemberAnswer, WorkerFacts
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.pages import Page
 from gateway.inference.request import Ticket
 from gateway.inference.wire import Head, Splitter, encode
 from gateway.model import ModelVersion
-from gateway.operations.child_end import last_words, signal_name
-from gateway.operations.child_signal import signal_child
 
 POLITE = 10
-_STDERR_TAIL_BYTES = 4096
 _END_WAIT_S = 0.5
 _KILL_WAIT_S = 5.0
 
@@ -59,11 +56,12 @@ class LaneOwner(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """One worker process. Made by ``start``; ended by ``close``.
+    """One worker. Made by ``start``; ended by ``close``.
 
     Attributes:
         index: Number of this lane in its pool; never used twice.
         owner: Who is told.
+        body: What it lives in.
         state: Where it is in its life.
         facts: What the worker said when it was ready.
         in_flight: Batches that it holds, the running one first.
@@ -72,26 +70,24 @@ class Lane:
 
     index: int
     owner: LaneOwner
+    body: Body = field(default_factory=ProcessBody)
     state: LaneState = LaneState.STARTING
     facts: WorkerFacts | None = None
     in_flight: deque[Batch] = field(default_factory=deque)
     answered_s: float = 0.0
     _batches: int = 0
     _pages: list[Page] = field(default_factory=list)
-    _process: asyncio.subprocess.Process | None = None
     _transport: asyncio.Transport | None = None
     _replies: dict[str, asyncio.Future[Head]] = field(default_factory=dict)
-    _stderr: bytearray = field(default_factory=bytearray)
-    _watch: asyncio.Task[None] | None = None
     _lost_because: str = ""
 
     @property
     def pid(self) -> int:
         """Process id of the worker; 0 before it was started."""
-        return self._process.pid if self._process else 0
+        return self.body.pid
 
     async def start(self, spec: LoadSpec, timeout_s: float, politeness: int = POLITE) -> WorkerFacts:
-        """Start the worker and have it load the model.
+        """Start the worker and have it load the model, unless its body has it.
 
         Args:
             spec: What to load.
@@ -105,10 +101,11 @@ class Lane:
         Cancel-safe: the worker is killed and everything it held is freed.
         """
         try:
-            await self._spawn()
-            head = await self._ask(
-                "ready", {"t": "load", "spec": spec.to_json(), "politeness": politeness}, timeout_s
+            await self._begin()
+            load = (
+                None if self.body.loaded else {"t": "load", "spec": spec.to_json(), "politeness": politeness}
             )
+            head = await self._ask("ready", load, timeout_s)
             self.facts = _facts(head)
         except OSError as error:
             await self.close()
@@ -119,7 +116,7 @@ class Lane:
         except BaseException:
             await self.close()
             raise
-        self._stderr.clear()  # runtimes chatter while they load; what comes later may tell why one died
+        self.body.quiet()
         self.state = LaneState.READY
         return self.facts
 
@@ -135,6 +132,16 @@ class Lane:
         assert self.facts is not None
         self.facts = replace(self.facts, stateful=frozenset(head["stateful"]), kinds=head["kinds"])
         return self.facts
+
+    def child_body(self, timeout_s: float) -> DividedBody | None:
+        """Return a body for another lane that this one's worker makes by dividing; None if it cannot."""
+        if (
+            self.state is not LaneState.READY
+            or self.body.kin is None
+            or not (self.facts and self.facts.divides)
+        ):
+            return None
+        return DividedBody(lambda fds: self._ask("divided", {"t": "divide"}, timeout_s, fds))
 
     async def canary(self, timeout_s: float) -> None:
         """Have the worker run its model once, after whatever it already holds.
@@ -183,8 +190,7 @@ class Lane:
         """End the worker at once; its owner is told through ``lane_lost``."""
         self.retire()
         self._lost_because = self._lost_because or reason
-        if self._process is not None:
-            signal_child(self._process, signal.SIGKILL)
+        self.body.kill()
 
     async def close(self) -> None:
         """End the worker and free everything; its owner is not told. Idempotent.
@@ -195,13 +201,16 @@ class Lane:
         self._fail_questions("the lane was closed")
         if self._transport is not None:
             self._transport.close()
-        if self._watch is not None:
-            await asyncio.wait({self._watch}, timeout=_END_WAIT_S)
+        ended = asyncio.ensure_future(self.body.ended())
+        try:
+            await asyncio.wait({ended}, timeout=_END_WAIT_S)
             self.kill("closed")
-            await asyncio.wait({self._watch}, timeout=_KILL_WAIT_S)
+            await asyncio.wait({ended}, timeout=_KILL_WAIT_S)
+        finally:
+            ended.cancel()
         self._free_pages()
 
-    async def _spawn(self) -> None:
+    async def _begin(self) -> None:
         loop = asyncio.get_running_loop()
         with contextlib.ExitStack() as ours_on_failure, contextlib.ExitStack() as theirs:
             ours, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -213,26 +222,25 @@ class Lane:
                 self._pages.append(page)
                 fds.append(page.open_for_reading())
                 theirs.callback(os.close, fds[-1])
-            command = [sys.executable, "-m", "gateway.inference.worker", *map(str, fds)]
-            self._process = await asyncio.create_subprocess_exec(
-                *command, pass_fds=fds, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-            )
-            self._watch = loop.create_task(self._watch_process(), name=f"lane[{self._process.pid}].watch")
+            await self.body.begin(fds)
             if self.state is LaneState.GONE:  # closed meanwhile, when there was nothing yet to end
                 raise WorkerCrashed("the lane was closed while its worker was started")
             self._transport, _ = await loop.create_unix_connection(lambda: _Channel(self), sock=ours)
             ours_on_failure.pop_all()
 
-    async def _ask(self, reply: str, head: Head, timeout_s: float) -> Head:
-        """Send a question and return its answer; a worker that does not answer in time is killed."""
+    async def _ask(self, reply: str, head: Head | None, timeout_s: float, fds: Sequence[int] = ()) -> Head:
+        """Send a question, if there is one, and return the answer; who gives none in time is killed."""
         while (other := self._replies.get(reply)) is not None:  # one question of a kind at a time
             await asyncio.wait({other}, timeout=timeout_s)
         if self._transport is None or self._transport.is_closing():
             raise WorkerCrashed("the worker has ended")
         future: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
         self._replies[reply] = future
-        self._transport.write(encode(head))
         try:
+            if fds and self.body.kin is not None:
+                socket.send_fds(self.body.kin, [b"+"], fds)
+            if head is not None:  # at once, so that what was sent belongs to it
+                self._transport.write(encode(head))
             # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the answer.
             await asyncio.wait({future}, timeout=timeout_s)
             if not future.done():
@@ -241,15 +249,6 @@ class Lane:
             return future.result()
         finally:
             self._replies.pop(reply, None)
-
-    async def _watch_process(self) -> None:
-        """Keep the end of the worker's standard error, and wait until it has ended."""
-        assert self._process is not None
-        assert self._process.stderr is not None
-        while chunk := await self._process.stderr.read(4096):
-            self._stderr += chunk
-            del self._stderr[:-_STDERR_TAIL_BYTES]
-        await self._process.wait()
 
     def receive(self, head: Head, tail: bytes) -> None:
         """Take one message from the worker."""
@@ -300,9 +299,7 @@ class Lane:
         task.add_done_callback(_LOSSES.discard)
 
     async def _report_loss(self, was_loading: bool) -> None:
-        if self._watch is not None:
-            await self._watch
-        reason = self._describe_end()
+        reason = self._describe_end(await self.body.ended())
         self._free_pages()
         self._fail_questions(f"the worker {reason}")
         batches = tuple(self.in_flight)
@@ -315,18 +312,11 @@ class Lane:
             if not future.done():
                 future.set_exception(WorkerCrashed(why))
 
-    def _describe_end(self) -> str:
-        code = self._process.returncode if self._process else None
-        if code is not None and code < 0:
-            how = f"was ended by {signal_name(-code)}"
-        else:
-            how = f"exited with code {code}"
-        because = (
-            f" ({self._lost_because})"
-            if self._lost_because != "closed its socket" and self._lost_because
-            else ""
-        )
-        return how + because + last_words(bytes(self._stderr))
+    def _describe_end(self, how: str) -> str:
+        if not self._lost_because or self._lost_because == "closed its socket":
+            return how
+        what, colon, said = how.partition(": ")
+        return f"{what} ({self._lost_because}){colon}{said}"
 
     def _free_pages(self) -> None:
         for page in self._pages:
@@ -343,6 +333,7 @@ def _facts(head: Head) -> WorkerFacts:
         head["pinned"],
         head["mapping_note"],
         head["confined"],
+        head["divides"],
     )
 
 

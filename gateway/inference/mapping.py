@@ -84,6 +84,14 @@ class MappedFile:
         """The open file under a name that a runtime can open, whatever ``path`` has become."""
         return Path(f"/proc/self/fd/{self._fd}")
 
+    def lock_again(self) -> None:
+        """Map anew in a process that was forked: it has the mapping, and none of its locks."""
+        if self._closed.alive and self.pinned:
+            old = self._map
+            self._map, self.note = _map(self._fd, self.size_bytes)
+            self.pinned = not self.note
+            old.close()
+
     def start(self, count: int) -> bytes:
         """Return the first ``count`` bytes; fewer if there are no more."""
         return self._map[:count]

@@ -77,3 +77,8 @@ class ReadOnlyPage:
         if size_bytes > len(self._view):
             self._view = memoryview(mmap.mmap(self._fd, size_bytes, prot=mmap.PROT_READ))
         return self._view
+
+    def close(self) -> None:
+        """Unmap and close, where a process goes on without the page."""
+        self._view = memoryview(b"")
+        os.close(self._fd)

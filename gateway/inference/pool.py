@@ -13,7 +13,8 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import Protocol
 
-from gateway.errors import EngineFailed, GatewayError, WorkerCrashed
+from gateway.errors import EngineFailed, GatewayError, OutOfMemory, WorkerCrashed
+from gateway.inference.body import Body, ProcessBody
 from gateway.inference.cost import BatchCost
 from gateway.inference.flight import Batch, MemberAnswer, WorkerFacts
 from gateway.inference.lane import POLITE, Lane, LaneState
@@ -75,33 +76,38 @@ class Pool:
         return not self._restart.given_up
 
     async def start(self, *, gently: bool = False) -> WorkerFacts:
-        """Start all wanted lanes and wait until they are ready.
+        """Start all wanted lanes and wait until they are ready: one loads, others come of it if they can.
 
         Args:
-            gently: True to start them one after the other, with hardly any weight against what serves, and
-                to give them the time that this takes.
+            gently: True to start them with hardly any weight against what serves, and to give them the
+                time that this takes.
 
         Raises:
             GatewayError: A worker could not load the model; none is left running.
 
         Cancel-safe: what was started is ended.
         """
-        one_by_one = asyncio.Semaphore(1 if gently else self.wanted)
-
-        async def add() -> WorkerFacts:
-            async with one_by_one:
-                return await self._add_lane(gently=gently)
-
-        tasks = [asyncio.ensure_future(add()) for _ in range(self.wanted)]
         try:
-            results = await asyncio.gather(*tasks)
+            first = await self._add_lane(gently=gently)
+            if first.divides or gently:
+                for _ in range(self.wanted - 1):
+                    await self._add_lane(gently=gently)
+            else:
+                await self._add_together(self.wanted - 1)
+        except BaseException:
+            await self.close()
+            raise
+        return first
+
+    async def _add_together(self, count: int) -> None:
+        tasks = [asyncio.ensure_future(self._add_lane()) for _ in range(count)]
+        try:
+            await asyncio.gather(*tasks)
         except BaseException:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self.close()
             raise
-        return results[0]
 
     def resize(self, wanted: int) -> None:
         """Grow or shrink to ``wanted`` lanes; returns at once, lanes follow.
@@ -215,16 +221,34 @@ class Pool:
         await asyncio.gather(*(lane.close() for lane in lanes), *self._ending)
 
     async def _add_lane(self, *, gently: bool = False) -> WorkerFacts:
+        body = self._divided() or ProcessBody()
+        try:
+            return await self._add_lane_in(body, gently=gently)
+        except (WorkerCrashed, OutOfMemory):
+            if not body.loaded or self._closing:
+                raise
+        # Whoever was to divide has died, or could not: load once more.
+        return await self._add_lane_in(ProcessBody(), gently=gently)
+
+    def _divided(self) -> Body | None:
+        """Return a body that a lane makes by dividing, the one with the least to do; None if none can."""
+        lanes = sorted(self.lanes, key=lambda lane: (lane.is_asked, len(lane.in_flight)))
+        bodies = (lane.child_body(self._limits.load_timeout_s) for lane in lanes)
+        return next((body for body in bodies if body is not None), None)
+
+    async def _add_lane_in(self, body: Body, *, gently: bool) -> WorkerFacts:
         limit_s = self._limits.load_timeout_s * (PATIENCE if gently else 1)
-        lane = Lane(self._next_index, self)
+        lane = Lane(self._next_index, self, body)
         self._next_index += 1
         self.lanes.append(lane)
         try:
             spec = self.spec
             facts = await lane.start(spec, limit_s, GENTLE if gently else POLITE)
-            while spec is not self.spec:  # the pipelines changed while it started
-                spec = self.spec
-                facts = await lane.set_pipelines(spec, self._limits.load_timeout_s)
+            # Pipelines may change while a lane starts, and one that came of another has what that one had.
+            told = None if body.loaded else spec
+            while told is not self.spec:
+                told = self.spec
+                facts = await lane.set_pipelines(told, self._limits.load_timeout_s)
         except BaseException:
             if lane in self.lanes:
                 self.lanes.remove(lane)

@@ -29,6 +29,7 @@ from gateway.errors import (
     WarmupFailed,
     from_wire,
 )
+from gateway.inference.body import KEPT_PREFIXES
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.proven import Proof, ProofBudgets, beyond
 from gateway.operations.child_end import last_words, signal_name
@@ -41,9 +42,6 @@ DEFAULT_MEMORY_BYTES = 2 << 30
 _MOST_VERDICT_BYTES = 4 << 20
 _MOST_STDERR_BYTES = 64 << 10
 _KILL_WAIT_S = 5.0
-
-# What runtimes need of our environment beside what every child gets.
-_KEPT_PREFIXES = ("OPENBLAS_", "OMP_", "CUDA_", "NVIDIA_", "ORT_")
 
 _STAGE_ERRORS: Mapping[str, type[EngineFailed]] = {
     "start": LoadFailed,
@@ -212,7 +210,7 @@ def _rebuilt(spec: LoadSpec, error: Mapping[str, Any]) -> GatewayError:
 
 
 def _environment() -> dict[str, str]:
-    return child_environment(prefixes=_KEPT_PREFIXES)
+    return child_environment(prefixes=KEPT_PREFIXES)
 
 
 def _tells(line: str) -> bool:

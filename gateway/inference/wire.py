@@ -5,9 +5,9 @@ small; frames travel in shared memory, and only carried stream state is in the
 tail. Nothing is pickled, so a worker may be written in any language.
 
 Front end → worker, by ``t``: ``load`` (a LoadSpec), ``run`` (a batch),
-``pipelines`` (new pipelines), ``canary`` (run once on zeros). Worker → front
-end: ``ready``, ``done``, ``pipelines``, ``canary``, ``failed``. A closed socket
-tells the worker to end.
+``pipelines`` (new pipelines), ``canary`` (run once on zeros), ``divide``. Worker
+→ front end: ``ready``, ``done``, ``pipelines``, ``canary``, ``divided``,
+``failed``. A closed socket tells the worker to end.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The worker process: the outside of it. Dies with its parent, ignores what ends the group, loads politely.
 
-Started by ``gateway.inference.lane`` as ``python -m gateway.inference.worker
-SOCKET PAGE PAGE``: three inherited descriptors. It holds no secret and no
+Started by ``gateway.inference.body`` as ``python -m gateway.inference.worker
+SOCKET PAGE PAGE KIN``: four inherited descriptors. It holds no secret and no
 connection but to its parent. Nothing heavy is imported here: libraries and
 model are loaded by a thread that gives way to the lanes that serve meanwhile.
 """
@@ -32,13 +32,13 @@ _OOM_SCORE = "500"  # under memory pressure the kernel takes a worker, not the f
 
 
 def main(argv: list[str]) -> int:
-    """Serve batches until the front end closes the socket; return the exit code."""
+    """Serve batches until the front end closes the socket; return an exit code only if nothing was served."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C and systemd's stop reach the whole
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # group: the front end drains, then closes us
-    die_with_parent(os.getppid())
+    front_end = os.getppid()
+    die_with_parent(front_end)
     _offer_to_the_oom_killer()
     channel = socket.socket(fileno=int(argv[1]))
-    pages = (ReadOnlyPage(int(argv[2])), ReadOnlyPage(int(argv[3])))
     head, _ = _read(channel) or ({}, b"")
     if not head:
         return 0
@@ -50,10 +50,14 @@ def main(argv: list[str]) -> int:
         said = {"t": "failed", "of": "ready", "label": error.label, "message": error.message}
         channel.sendall(encode(said))
         return 1
-    from gateway.inference.worker_loop import serve
+    from gateway.inference.worker_loop import Line, serve
 
-    serve(channel, pages, (model, confined), _read)
-    return 0
+    pages = (ReadOnlyPage(int(argv[2])), ReadOnlyPage(int(argv[3])))
+    kin = socket.socket(fileno=int(argv[4]))
+    may_divide = options["threads"] == 1 and not needs_devices(options["providers"], options["delegates"])
+    serve(Line(channel, pages, kin if may_divide else None, front_end), (model, confined), _read)
+    # In a process that came of another's fork, a runtime would wait for threads that stayed behind.
+    os._exit(0)
 
 
 def _load_politely(spec: str, politeness: int) -> LoadedModel:

@@ -1,4 +1,4 @@
-"""What a worker does: load one model, then answer batches until the socket closes."""
+"""What a worker does: load one model, answer batches until the socket closes, and divide when told to."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import resource
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from gateway.errors import GatewayBug, GatewayError, OutOfMemory
 from gateway.frames.declaration import Declaration
+from gateway.inference.dividing import divide
 from gateway.inference.loaded import LoadedModel, LoadSpec, Member
 from gateway.inference.pages import ReadOnlyPage
 from gateway.inference.wire import Head, encode
@@ -38,26 +39,61 @@ def load(spec: str) -> LoadedModel:
     return model
 
 
-def serve(channel: socket.socket, pages: Pages, ready: tuple[LoadedModel, str], read: Read) -> None:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What joins a worker to the front end.
+
+    Attributes:
+        channel: Where messages come and go.
+        pages: Where payloads come.
+        kin: Where descriptors for another worker come; None for one that never divides.
+        front_end: Process id of the front end.
+    """
+
+    channel: socket.socket
+    pages: Pages
+    kin: socket.socket | None
+    front_end: int
+
+    @classmethod
+    def of(cls, fds: tuple[int, ...], front_end: int) -> Line:
+        """Take over descriptors: channel, two pages, kin."""
+        channel, page, other_page, kin = fds
+        pages = (ReadOnlyPage(page), ReadOnlyPage(other_page))
+        return cls(socket.socket(fileno=channel), pages, socket.socket(fileno=kin), front_end)
+
+    def close(self) -> None:
+        """Close everything."""
+        self.channel.close()
+        for page in self.pages:
+            page.close()
+        if self.kin is not None:
+            self.kin.close()
+
+
+def serve(line: Line, ready: tuple[LoadedModel, str], read: Read) -> None:
     """Say that the model is ready, then answer until the front end closes the socket.
 
     Args:
-        channel: To the front end.
-        pages: Where payloads come.
+        line: To the front end.
         ready: The model, and how this process is confined.
         read: Returns the next message.
     """
-    model, confined = ready
-    channel.sendall(encode(_ready(model, confined)))
+    model, _ = ready
+    line.channel.sendall(encode(_ready(line, ready)))
     declarations: dict[str, Declaration] = {}
-    while message := read(channel):
+    while message := read(line.channel):
         head, tail = message
         if head["t"] == "pipelines":
-            channel.sendall(_change_pipelines(model, head))
+            line.channel.sendall(_change_pipelines(model, head))
             continue
         if head["t"] == "canary":
-            channel.sendall(_sing(model))
+            line.channel.sendall(_sing(model))
             continue
+        if head["t"] == "divide":
+            line = _divide(line, ready)
+            continue
+        pages = line.pages
         view = pages[head["page"]].view(head["size"])
         members: list[Member] = []
         offset = 0
@@ -70,7 +106,7 @@ def serve(channel: socket.socket, pages: Pages, ready: tuple[LoadedModel, str], 
             state = tail[offset : offset + state_bytes]
             offset += state_bytes
             members.append(Member(pipeline, view[start : start + length], declaration, state, deadline_s))
-        channel.sendall(_run(model, head["n"], members))
+        line.channel.sendall(_run(model, head["n"], members))
 
 
 def _run(model: LoadedModel, number: int, members: list[Member]) -> bytes:
@@ -126,11 +162,34 @@ def _sing(model: LoadedModel) -> bytes:
     return encode({"t": "canary"})
 
 
+def _divide(line: Line, ready: tuple[LoadedModel, str]) -> Line:
+    """Become two workers; return each one's own line."""
+    assert line.kin is not None
+    gc.collect()
+    gc.freeze()  # what the collector never visits stays shared
+    try:
+        fds = divide(line.kin, line.front_end)
+    except OSError as error:
+        line.channel.sendall(_failed("divided", OutOfMemory(f"the worker cannot divide: {error}")))
+        return line
+    if not fds:
+        line.channel.sendall(encode({"t": "divided"}))
+        return line
+    line.close()
+    mine = Line.of(fds, line.front_end)
+    model, _ = ready
+    for file in (model.source, *model.weights):
+        file.lock_again()
+    mine.channel.sendall(encode(_ready(mine, ready)))
+    return mine
+
+
 def _failed(asked: str, error: GatewayError) -> bytes:
     return encode({"t": "failed", "of": asked, "label": error.label, "message": error.message})
 
 
-def _ready(model: LoadedModel, confined: str) -> Head:
+def _ready(line: Line, ready: tuple[LoadedModel, str]) -> Head:
+    model, confined = ready
     return {
         "t": "ready",
         "version": asdict(model.version),
@@ -141,4 +200,5 @@ def _ready(model: LoadedModel, confined: str) -> Head:
         "pinned": model.source.pinned,
         "mapping_note": model.source.note,
         "confined": confined,
+        "divides": line.kin is not None,
     }

@@ -1,0 +1,124 @@
+"""A lane that came of another: a worker with one thread divides by fork, and both go on with the same model.
+
+What the first one loaded is not loaded again, and not copied: the two share every
+page that neither writes to, which is all of the weights, packed ones included. The
+new process becomes a child of the front end, like every other worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import BinaryIO, Final
+
+from gateway.errors import WorkerCrashed
+from gateway.inference.body import StderrTail, close_kin, end_words
+
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+_MOST_PID_BYTES: Final = 16
+
+# Hands descriptors to a ready worker and has it divide.
+Divide = Callable[[Sequence[int]], Awaitable[object]]
+
+
+class DividedBody:
+    """A process that another lane's worker made by dividing.
+
+    Its standard error is a pipe of its own, which begins with its process id: so it
+    is known, and its end waited for, whatever becomes of the worker that made it.
+
+    Attributes:
+        kin: Our end of the socket over which it is handed descriptors when it is to divide.
+    """
+
+    loaded = True
+
+    def __init__(self, divide: Divide) -> None:
+        """Remember whom to ask."""
+        self.kin: socket.socket | None = None
+        self.pid = 0
+        self._divide = divide
+        self._stderr = StderrTail()
+        self._watch: asyncio.Task[int | None] | None = None
+        self._named = asyncio.Event()
+        self._is_unwanted = self._is_reaped = False
+
+    async def begin(self, fds: Sequence[int]) -> None:
+        """Have the other worker divide.
+
+        Raises:
+            OSError: It cannot be handed the descriptors.
+            WorkerCrashed: It died, or ended before it divided.
+            GatewayError: It could not divide.
+        """
+        adopt_orphans()
+        self.kin, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.kin.setblocking(False)
+        said, says = os.pipe()
+        loop = asyncio.get_running_loop()
+        self._watch = loop.create_task(
+            self._wait(os.fdopen(said, "rb", buffering=0)), name="lane.divided.watch"
+        )
+        try:
+            with theirs:
+                await self._divide((*fds, theirs.fileno(), says))
+        finally:
+            os.close(says)
+        await self._named.wait()
+        if not self.pid:
+            raise WorkerCrashed("the worker that was to divide has ended")
+
+    def kill(self) -> None:
+        """Kill the process; if it is not known yet, as soon as it is."""
+        self._is_unwanted = True
+        if self.pid and not self._is_reaped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def quiet(self) -> None:
+        """Forget what it wrote."""
+        self._stderr.clear()
+
+    async def ended(self) -> str:
+        """Wait until the process has ended; return how."""
+        if self._watch is None:
+            return ""
+        await asyncio.wait({self._watch})
+        code = self._watch.result()
+        return "" if code is None else end_words(code, self._stderr.words())
+
+    async def _wait(self, said: BinaryIO) -> int | None:
+        """Learn who it is, wait for the end of its standard error, and take its exit status."""
+        stream = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), said)
+        try:
+            first = await stream.readline()
+            self.pid = int(first) if first.strip().isdigit() and len(first) <= _MOST_PID_BYTES else 0
+            self._named.set()
+            if self._is_unwanted:
+                self.kill()
+            await self._stderr.keep(stream)
+        finally:
+            self._named.set()
+            transport.close()
+            close_kin(self.kin)
+        return await asyncio.to_thread(self._reap) if self.pid else None
+
+    def _reap(self) -> int:
+        try:
+            _, status = os.waitpid(self.pid, 0)
+        finally:
+            self._is_reaped = True
+        return os.waitstatus_to_exitcode(status)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what our children leave behind: of workers whose makers have ended."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
