@@ -83,17 +83,11 @@ class LoadSpec:
     def from_json(cls, text: str) -> LoadSpec:
         """Rebuild what ``to_json`` made (trusted input)."""
         known = json.loads(text)
-        options = known["options"]
         return cls(
             known["name"],
             known["folder"],
             known["engine"],
-            EngineOptions(
-                options["threads"],
-                tuple(options["providers"]),
-                tuple(options["delegates"]),
-                options["derived"],
-            ),
+            EngineOptions.from_plain(known["options"]),
             tuple(
                 PipelineSpec(entry["name"], _steps(entry["preprocess"]), _steps(entry["postprocess"]))
                 for entry in known["pipelines"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.tensor import Array, TensorSpec
 
@@ -36,12 +36,28 @@ class EngineOptions:
         providers: ONNX Runtime execution providers, in order.
         delegates: TFLite delegates, in order.
         derived: Folder of what was made of models to load them faster; empty for none.
+        precision: What numbers it computes with (``int8``, ``fp16``, ``fp32``); empty for the file's own.
+        exact: Whether the first provider must be the one that runs, or loading fails.
+        gpu_memory_bytes: Most bytes of a GPU provider's arena; 0 for no bound.
+        gpu_workspace_bytes: Most bytes of workspace while TensorRT builds and runs; 0 for its default.
+        engine_cache: Folder of the engines that were built of this very file; empty for none.
     """
 
     threads: int = 1
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     delegates: tuple[str, ...] = ("xnnpack",)
     derived: str = ""
+    precision: str = ""
+    exact: bool = False
+    gpu_memory_bytes: int = 0
+    gpu_workspace_bytes: int = 0
+    engine_cache: str = ""
+
+    @classmethod
+    def from_plain(cls, known: Mapping[str, Any]) -> EngineOptions:
+        """Rebuild what ``dataclasses.asdict`` and JSON made (trusted input)."""
+        lists = {key: tuple(known[key]) for key in ("providers", "delegates")}
+        return cls(**{**known, **lists})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +69,14 @@ class EngineFacts:
         version: The runtime's version.
         backend: Provider or delegate that really runs (``xnnpack``, ``CPUExecutionProvider`` ...).
         threads: Threads inside one inference.
+        precision: What numbers it was told to compute with; empty for the file's own.
     """
 
     runtime: str
     version: str
     backend: str
     threads: int
+    precision: str = ""
 
 
 class Engine(Protocol):

@@ -10,11 +10,19 @@ from typing import Any
 
 from gateway.errors import EngineFailed, LoadFailed, OutOfMemory, RunFailed
 from gateway.inference.engines.engine import Engine, EngineFacts, EngineOptions, ModelSource
+from gateway.inference.engines.plugins import CPU
+from gateway.inference.engines.providers import (
+    ENVIRONMENT,
+    MOST_REFUSALS,
+    provider_pairs,
+    session_entries,
+    without_refused,
+)
+from gateway.inference.engines.sticky import sticky_cause
 from gateway.tensor import Array, TensorSpec
 
 NAME = "onnxruntime"
 DISTRIBUTION = "onnxruntime"
-CPU = "CPUExecutionProvider"
 
 _DTYPES = {
     "tensor(bool)": "bool",
@@ -43,30 +51,30 @@ class OrtEngine:
         """Load the model at ``source``.
 
         Raises:
-            LoadFailed: The runtime cannot load it, or none of the providers is here.
+            LoadFailed: The runtime cannot load it, or none of the providers is here, or the first one
+                does not run it although it must (``EngineOptions.exact``).
             OutOfMemory: The runtime could not allocate.
         """
         self._errors = _errors(runtime)
-        providers = _present(runtime, options.providers)
+        providers = _present(runtime, options)
         try:
             session_options = _session_options(runtime, options)
             if source.optimised:
                 session_options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-            session = runtime.InferenceSession(
-                str(source.path), session_options, providers=providers, enable_fallback=0
-            )
+            session = _session(runtime, source, session_options, (providers, options))
         except self._errors as error:
             raise _typed(error, LoadFailed, f"{source.name}: {NAME} cannot load it", source) from error
         self._session = session
         self._maps_file = source.external
-        ran = [name for name in session.get_providers() if name in options.providers]
-        if not ran:
-            raise LoadFailed(f"{source.name}: runs on {session.get_providers()}, none of which was asked for")
+        ran = [name for name in session.get_providers() if name in providers]
+        if not ran or (options.exact and ran[0] != providers[0]):
+            really = ", ".join(session.get_providers())
+            raise LoadFailed(f"{source.name}: asked for {providers[0]}, {NAME} silently runs it on {really}")
         self._inputs = tuple(_spec(node) for node in session.get_inputs())
         self._outputs = tuple(_spec(node) for node in session.get_outputs())
         self._names = [spec.name for spec in self._outputs]
         self._dynamic = _one_symbol([*session.get_inputs(), *session.get_outputs()])
-        self._facts = EngineFacts(NAME, str(runtime.__version__), ran[0], options.threads)
+        self._facts = EngineFacts(NAME, str(runtime.__version__), ran[0], options.threads, options.precision)
         self._quiet = runtime.RunOptions()
         self._quiet.log_severity_level = _SEVERITY_FATAL
 
@@ -137,12 +145,7 @@ def write_optimised(source: ModelSource, options: EngineOptions, target: Path) -
     session_options = _session_options(runtime, options)
     session_options.optimized_model_filepath = str(target)
     try:
-        runtime.InferenceSession(
-            str(source.path),
-            session_options,
-            providers=_present(runtime, options.providers),
-            enable_fallback=0,
-        )
+        _session(runtime, source, session_options, (_present(runtime, options), options))
     except _errors(runtime) as error:
         raise _typed(error, LoadFailed, f"{source.name}: {NAME} cannot write it optimised", source) from error
 
@@ -158,6 +161,8 @@ def version() -> str:
 
 def _runtime() -> Any:
     os.environ[_CONFIG_FROM_MODEL] = "0"
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     try:
         import onnxruntime
     except (ImportError, OSError) as error:
@@ -185,8 +190,7 @@ def _session_options(runtime: Any, options: EngineOptions) -> Any:
         # silently: a class's score moved by 0.2. This asks for the kernels that do not.
         "session.x64quantprecision": "1",
     }
-    if CPU not in options.providers:
-        entries["session.disable_cpu_ep_fallback"] = "1"
+    entries |= session_entries(options.providers or (CPU,))
     for key, value in entries.items():
         try:
             session.add_session_config_entry(key, value)
@@ -195,17 +199,37 @@ def _session_options(runtime: Any, options: EngineOptions) -> Any:
     return session
 
 
-def _present(runtime: Any, asked: tuple[str, ...]) -> list[str]:
-    """Return the providers asked for that this build has, in order.
+def _present(runtime: Any, options: EngineOptions) -> list[str]:
+    """Return the providers asked for that this build has, in order; the processor if none was asked for.
 
     Asking for one that is absent makes the runtime warn, print, and try again
     with what it likes better; the gateway wants to know instead.
     """
+    asked = options.providers or (CPU,)
     here = runtime.get_available_providers()
     providers = [name for name in asked if name in here]
-    if not providers:
-        raise LoadFailed(f"{NAME} has none of the providers {', '.join(asked)}; it has {', '.join(here)}")
+    if not providers or (options.exact and providers[0] != asked[0]):
+        wanted = asked[:1] if options.exact else asked
+        raise LoadFailed(f"{NAME} has none of the providers {', '.join(wanted)}; it has {', '.join(here)}")
     return providers
+
+
+def _session(
+    runtime: Any, source: ModelSource, session_options: Any, how: tuple[list[str], EngineOptions]
+) -> Any:
+    """Make a session; options of providers that this build does not know are left out one by one."""
+    pairs = provider_pairs(*how)
+    for _ in range(MOST_REFUSALS):
+        try:
+            return runtime.InferenceSession(
+                str(source.path), session_options, providers=pairs, enable_fallback=0
+            )
+        except _errors(runtime) as error:
+            fewer = without_refused(pairs, str(error))
+            if fewer is None:
+                raise
+            pairs = fewer
+    raise LoadFailed(f"{source.name}: {NAME} refuses more than {MOST_REFUSALS} options of its providers")
 
 
 def _spec(node: Any) -> TensorSpec:
@@ -233,8 +257,12 @@ def _errors(runtime: Any) -> tuple[type[Exception], ...]:
 def _typed(
     error: Exception, kind: type[EngineFailed], what: str, source: ModelSource | None = None
 ) -> EngineFailed:
+    """Return what the runtime raised as one of ours; a sticky error is named first, lest it be cut."""
     text = " ".join(str(error).split())
     if source is not None:
         text = text.replace(str(source.path), source.name)
+    cause = sticky_cause(text)
+    if cause:
+        return kind(f"{what}: {cause}: {text[:600]}", sticky=cause)
     exhausted = isinstance(error, MemoryError) or any(word in text.lower() for word in _EXHAUSTED)
     return (OutOfMemory if exhausted else kind)(f"{what}: {text[:600]}")

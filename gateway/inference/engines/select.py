@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway.errors import LoadFailed
 from gateway.inference.engines.engine import Engine, EngineOptions, ModelSource
+from gateway.inference.engines.plugins import plugin_for
 
 AUTO = "auto"
 
@@ -59,13 +60,16 @@ def open_engine(source: ModelSource | Path, model_format: str, engine: str, opti
         LoadFailed: No runtime fits, or it cannot load the file.
         OutOfMemory: The runtime could not allocate.
     """
+    if isinstance(source, Path):
+        source = ModelSource(source, source.name)
     match choose(model_format, engine):
         case "litert":
             from gateway.inference.engines import litert as runtime
         case "tflite-runtime":
             from gateway.inference.engines import tflite_runtime as runtime  # type: ignore[no-redef]
         case _:
+            plugin = plugin_for(options.providers[0]) if options.providers else None
+            if plugin is not None:
+                return plugin(source, options)
             from gateway.inference.engines import ort as runtime  # type: ignore[no-redef]
-    if isinstance(source, Path):
-        source = ModelSource(source, source.name)
     return runtime.open_model(source, options)
