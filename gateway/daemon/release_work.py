@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from gateway.daemon.bake_watch import BakeWatch
-from gateway.daemon.board import available_bytes
 from gateway.daemon.catalog import Version
 from gateway.daemon.rollout_ports import RolloutPorts
 from gateway.daemon.shadow_run import ShadowRun
@@ -29,6 +28,7 @@ from gateway.errors import (
 )
 from gateway.inference.proven import Proof, ProofBudgets
 from gateway.operations.log import log
+from gateway.operations.memory import available_bytes
 from gateway.updates.assignment import Wish
 from gateway.updates.bake import Summary, gates
 from gateway.updates.manifest import read_manifest
