@@ -10,33 +10,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.inference.engines.board_facts import Board, board_facts
+from gateway.inference.engines.board import Board
+from gateway.inference.engines.board_facts import board_facts
 from gateway.inference.engines.plugins import CPU, CUDA, TENSORRT
 from tests.inference.engines import boards
 
 
 @pytest.mark.parametrize(
-    ("facts", "soc", "sm", "l4t", "jetpack", "has_dot_products"),
+    ("facts", "told", "has_dot_products"),
     [
-        (boards.NANO, "tegra210", 53, "32.7.6", 4, False),
-        (boards.TX2, "tegra186", 62, "32.7.3", 4, False),
-        (boards.XAVIER, "tegra194", 72, "35.6.4", 5, False),
-        (boards.ORIN, "tegra234", 87, "36.4.3", 6, True),
-        (boards.ORIN_JP7, "tegra234", 87, "39.2.0", 7, True),
-        (boards.THOR, "tegra264", 110, "38.2.1", 7, True),
+        (boards.NANO, ("tegra210", 53, "32.7.6", 4), False),
+        (boards.TX2, ("tegra186", 62, "32.7.3", 4), False),
+        (boards.XAVIER, ("tegra194", 72, "35.6.4", 5), False),
+        (boards.ORIN, ("tegra234", 87, "36.4.3", 6), True),
+        (boards.ORIN_JP7, ("tegra234", 87, "39.2.0", 7), True),
+        (boards.THOR, ("tegra264", 110, "38.2.1", 7), True),
     ],
 )
 def test_each_board_is_known_by_its_own_files(
     tmp_path: Path,
     facts: tuple[str, str, str],
-    soc: str,
-    sm: int,
-    l4t: str,
-    jetpack: int,
+    told: tuple[str, int, str, int],
     has_dot_products: bool,
 ) -> None:
     found = board_facts(boards.board(tmp_path, facts, mode="0002"), runtime=None)
-    assert (found.soc, found.sm, found.l4t, found.jetpack) == (soc, sm, l4t, jetpack)
+    assert (found.soc, found.sm, found.l4t, found.jetpack) == told
     assert found.model == "NVIDIA Jetson Developer Kit"
     assert ("asimddp" in found.processor.features) == has_dot_products
     assert found.memory_bytes == 7_990_140 * 1024
