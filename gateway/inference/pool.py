@@ -112,13 +112,13 @@ class Pool:
     def resize(self, wanted: int) -> None:
         """Grow or shrink to ``wanted`` lanes; returns at once, lanes follow.
 
-        Idle lanes go first; a busy one finishes what it holds.
+        Idle lanes go first, the youngest of them first of all; a busy one finishes what it holds.
         """
         self.wanted = wanted
         live = self._live()
         # Lanes that still start see for themselves, when they are ready, whether they are one too many.
         ready = [lane for lane in live if lane.state is LaneState.READY]
-        for lane in sorted(ready, key=lambda lane: len(lane.in_flight))[: max(0, len(ready) - wanted)]:
+        for lane in sorted(ready, key=_least_missed)[: max(0, len(ready) - wanted)]:
             lane.retire()
             self._close_if_done(lane)
         for _ in range(wanted - len(live)):
@@ -295,3 +295,7 @@ class Pool:
         task = loop.create_task(coroutine, name=f"pool[{self.spec.name}]")
         group.add(task)
         task.add_done_callback(group.discard)
+
+
+def _least_missed(lane: Lane) -> tuple[int, int]:
+    return len(lane.in_flight), -lane.index
