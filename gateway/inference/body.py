@@ -19,7 +19,7 @@ from gateway.operations.child_environment import child_environment
 from gateway.operations.child_signal import signal_child
 
 # A lane is one of many workers: libraries that start a thread a processor would only be in their way.
-_ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 # What runtimes need of our environment beside what every child gets.
 KEPT_PREFIXES: Final = ("OPENBLAS_", "OMP_", "CUDA_", "NVIDIA_", "ORT_")
 _STDERR_TAIL_BYTES: Final = 4096
@@ -32,10 +32,17 @@ class Body(Protocol):
         loaded: Whether the worker has the model when it begins; if not, the lane tells it what to load.
         kin: Our end of a socket over which the worker is handed descriptors when it is to divide; None
             where no worker ever divides.
+        fate: What it shares its end with: lanes whose bodies name the same die together. None where it
+            dies alone.
     """
 
     loaded: bool
     kin: socket.socket | None
+
+    @property
+    def fate(self) -> object | None:
+        """What it shares its end with; None where it dies alone."""
+        ...
 
     @property
     def pid(self) -> int:
@@ -49,12 +56,16 @@ class Body(Protocol):
             OSError: It cannot be started.
             WorkerCrashed: Whoever was to start it is gone, or refused.
 
-        Cancel-safe as long as ``kill`` and ``ended`` follow.
+        Cancel-safe as long as ``leave`` and ``ended`` follow.
         """
         ...
 
     def kill(self) -> None:
-        """End the worker at once. Nothing happens if it has ended, or was never begun."""
+        """End the worker at once, whatever that costs; nothing happens if it has ended or never began."""
+        ...
+
+    def leave(self) -> None:
+        """End a worker that nobody waits for any more, at once where that harms no other. Idempotent."""
         ...
 
     def quiet(self) -> None:
@@ -98,6 +109,7 @@ class ProcessBody:
     """
 
     loaded = False
+    fate = None
 
     def __init__(self) -> None:
         self.kin: socket.socket | None = None
@@ -124,7 +136,7 @@ class ProcessBody:
                 self._process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", "gateway.inference.worker", *map(str, inherited)),
                     pass_fds=inherited,
-                    env=_ENVIRONMENT | child_environment(prefixes=KEPT_PREFIXES),
+                    env=ENVIRONMENT | child_environment(prefixes=KEPT_PREFIXES),
                     stdin=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.PIPE,
                 )
@@ -138,6 +150,10 @@ class ProcessBody:
         """Kill the process."""
         if self._process is not None:
             signal_child(self._process, signal.SIGKILL)
+
+    def leave(self) -> None:
+        """Kill the process: it is nobody else's."""
+        self.kill()
 
     def quiet(self) -> None:
         """Forget what it wrote: runtimes chatter while they load."""

@@ -38,6 +38,7 @@ class DividedBody:
     """
 
     loaded = True
+    fate = None
 
     def __init__(self, divide: Divide) -> None:
         """Remember whom to ask."""
@@ -80,6 +81,10 @@ class DividedBody:
         if self.pid and not self._is_reaped:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
+
+    def leave(self) -> None:
+        """Kill the process: it is nobody else's."""
+        self.kill()
 
     def quiet(self) -> None:
         """Forget what it wrote."""

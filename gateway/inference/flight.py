@@ -65,6 +65,7 @@ class Batch:
         dispatched_s: When it was handed over.
         started_s: When it began to run, as far as the front end can know.
         major_faults: Pages for which the worker waited for the disk while it ran.
+        is_spared: Whether the worker ended while it held this, and for another lane's fault.
     """
 
     number: int
@@ -72,3 +73,4 @@ class Batch:
     dispatched_s: float
     started_s: float
     major_faults: int = 0
+    is_spared: bool = False

@@ -80,6 +80,7 @@ class Lane:
     _transport: asyncio.Transport | None = None
     _replies: dict[str, asyncio.Future[Head]] = field(default_factory=dict)
     _lost_because: str = ""
+    _is_spared: bool = False
 
     @property
     def pid(self) -> int:
@@ -192,6 +193,16 @@ class Lane:
         self._lost_because = self._lost_because or reason
         self.body.kill()
 
+    @property
+    def is_spared(self) -> bool:
+        """Whether its worker ends for another lane's fault; it takes no more batches."""
+        return self._is_spared
+
+    @property
+    def is_killed(self) -> bool:
+        """Whether it was killed: its owner is told by ``lane_lost``, whatever still comes back."""
+        return bool(self._lost_because)
+
     async def close(self) -> None:
         """End the worker and free everything; its owner is not told. Idempotent.
 
@@ -204,7 +215,7 @@ class Lane:
         ended = asyncio.ensure_future(self.body.ended())
         try:
             await asyncio.wait({ended}, timeout=_END_WAIT_S)
-            self.kill("closed")
+            self.body.leave()
             await asyncio.wait({ended}, timeout=_KILL_WAIT_S)
         finally:
             ended.cancel()
@@ -244,7 +255,8 @@ class Lane:
             # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the answer.
             await asyncio.wait({future}, timeout=timeout_s)
             if not future.done():
-                self.kill(f"{reply} took longer than {timeout_s:g} s")
+                if self.state is not LaneState.STARTING:  # else `start` closes it, and nobody is hurt
+                    self.kill(f"{reply} took longer than {timeout_s:g} s")
                 raise EngineFailed(f"the worker took longer than {timeout_s:g} s to be done with: {reply}")
             return future.result()
         finally:
@@ -255,6 +267,8 @@ class Lane:
         kind = head["t"]
         if kind == "done":
             self._receive_batch(head, tail)
+        elif kind == "spared":
+            self._is_spared = True
         elif kind == "failed":
             if (asked := self._replies.get(head["of"])) and not asked.done():
                 asked.set_exception(from_wire(head["label"], head["message"]))
@@ -282,8 +296,8 @@ class Lane:
 
     @property
     def is_asked(self) -> bool:
-        """Whether a question (a canary, new pipelines) is on its way: a batch would stand behind it."""
-        return bool(self._replies)
+        """Whether a question (a canary, new pipelines) is on its way, or its end: a batch would not run."""
+        return bool(self._replies) or self._is_spared
 
     def channel_closed(self) -> None:
         """Notice that the worker's end of the socket is gone."""
@@ -291,7 +305,7 @@ class Lane:
             return
         was_loading = self.state is LaneState.STARTING
         self.state = LaneState.GONE
-        self.kill("closed its socket")
+        self.body.leave()
         task = asyncio.get_running_loop().create_task(
             self._report_loss(was_loading), name=f"lane[{self.pid}].loss"
         )
@@ -303,6 +317,8 @@ class Lane:
         self._free_pages()
         self._fail_questions(f"the worker {reason}")
         batches = tuple(self.in_flight)
+        for batch in batches:
+            batch.is_spared = self._is_spared
         self.in_flight.clear()
         if not was_loading:
             self.owner.lane_lost(self, batches, reason)
@@ -313,7 +329,7 @@ class Lane:
                 future.set_exception(WorkerCrashed(why))
 
     def _describe_end(self, how: str) -> str:
-        if not self._lost_because or self._lost_because == "closed its socket":
+        if not self._lost_because:
             return how
         what, colon, said = how.partition(": ")
         return f"{what} ({self._lost_because}){colon}{said}"

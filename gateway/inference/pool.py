@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Protocol
 
 from gateway.errors import EngineFailed, GatewayError, OutOfMemory, WorkerCrashed
@@ -26,6 +26,14 @@ from gateway.operations.restart import GiveUp, Restart
 _LEAST_LEAD_S = 0.001  # an event loop's timers are good to about a millisecond
 _LEAD_SHARE = 0.12
 _STABLE_BATCHES = 16
+
+# Makes what a new lane lives in.
+MakeBody = Callable[[LoadSpec, PoolLimits], Body]
+
+
+def process_body(_spec: LoadSpec, _limits: PoolLimits) -> Body:
+    """Return a process of its own."""
+    return ProcessBody()
 
 
 class PoolOwner(Protocol):
@@ -51,13 +59,22 @@ class PoolOwner(Protocol):
 class Pool:
     """Keeps ``wanted`` lanes of one model alive."""
 
-    def __init__(self, spec: LoadSpec, wanted: int, limits: PoolLimits, owner: PoolOwner) -> None:
+    def __init__(
+        self,
+        spec: LoadSpec,
+        wanted: int,
+        limits: PoolLimits,
+        owner: PoolOwner,
+        make_body: MakeBody = process_body,
+    ) -> None:
         self.spec = spec
         self.wanted = wanted
         self.lanes: list[Lane] = []
         self.restarts = 0
         self._limits = limits
         self._owner = owner
+        self._make_body = make_body
+        self._fate: object | None = None
         self._restart = Restart(limits.restart)
         self._answered = 0
         self._starting: set[asyncio.Task[None]] = set()
@@ -176,7 +193,12 @@ class Pool:
             self.lanes.remove(lane)
         self._owner.lane_lost(lane, batches, reason)
         self._owner.lanes_changed()
-        self._plan_replacement(reason)
+        fate, self._fate = self._fate, lane.body.fate
+        if lane.is_spared or (fate is not None and fate is self._fate):
+            # It went with others: one crash, which counts against whose fault it was, and once.
+            self._replace_uncounted()
+        else:
+            self._plan_replacement(reason)
 
     async def set_pipelines(self, spec: LoadSpec) -> WorkerFacts | None:
         """Give every lane other pipelines; return what is true of them; None if there is no lane now.
@@ -221,14 +243,14 @@ class Pool:
         await asyncio.gather(*(lane.close() for lane in lanes), *self._ending)
 
     async def _add_lane(self, *, gently: bool = False) -> WorkerFacts:
-        body = self._divided() or ProcessBody()
+        body = self._divided() or self._make_body(self.spec, self._limits)
         try:
             return await self._add_lane_in(body, gently=gently)
         except (WorkerCrashed, OutOfMemory):
             if not body.loaded or self._closing:
                 raise
         # Whoever was to divide has died, or could not: load once more.
-        return await self._add_lane_in(ProcessBody(), gently=gently)
+        return await self._add_lane_in(self._make_body(self.spec, self._limits), gently=gently)
 
     def _divided(self) -> Body | None:
         """Return a body that a lane makes by dividing, the one with the least to do; None if none can."""
@@ -284,8 +306,14 @@ class Pool:
         else:
             self._spawn(self._replace(verdict.delay_s), self._starting)
 
+    def _replace_uncounted(self) -> None:
+        if not self._closing and self.in_service:
+            self.restarts += 1
+            self._spawn(self._replace(self._limits.restart.min_s), self._starting)
+
     def _close_if_done(self, lane: Lane) -> None:
-        if lane.state is LaneState.RETIRING and not lane.in_flight:
+        # One that was killed is replaced when its end is noticed, whatever came back just before.
+        if lane.state is LaneState.RETIRING and not lane.in_flight and not lane.is_killed:
             self.lanes.remove(lane)
             self._spawn(lane.close(), self._ending)
             self._owner.lanes_changed()

@@ -32,7 +32,7 @@ from gateway.inference.lane import Lane, LaneState
 from gateway.inference.limits import SchedulerLimits
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.observer import SchedulerObserver
-from gateway.inference.pool import Pool
+from gateway.inference.pool import MakeBody, Pool, process_body
 from gateway.inference.quarantine import Quarantine
 from gateway.inference.request import (
     CancelReason,
@@ -55,10 +55,16 @@ class Scheduler:
     """Runs the requests of one model version."""
 
     def __init__(
-        self, spec: LoadSpec, *, lanes: int, limits: SchedulerLimits, observer: SchedulerObserver
+        self,
+        spec: LoadSpec,
+        *,
+        lanes: int,
+        limits: SchedulerLimits,
+        observer: SchedulerObserver,
+        make_body: MakeBody = process_body,
     ) -> None:
         self.name = spec.name
-        self.pool = Pool(spec, lanes, limits.pool, self)
+        self.pool = Pool(spec, lanes, limits.pool, self, make_body)
         self.facts: WorkerFacts | None = None
         self._limits = limits.batch
         self._observer = observer
@@ -206,7 +212,7 @@ class Scheduler:
                 self._batcher.returned(_key(ticket.request))
                 if ticket.ended:
                     continue
-                if position > 0:
+                if position > 0 or batch.is_spared:
                     self._retry(ticket, alone=ticket.alone)
                 elif len(batch.tickets) > 1:
                     self._retry(ticket, alone=True)
