@@ -11,9 +11,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import cases
 import harness
+import lane_cases
 import update_cases
 
-CASES = {**cases.CASES, **update_cases.CASES}
+CASES = {**cases.CASES, **update_cases.CASES, **lane_cases.CASES}
 
 
 def main() -> None:
