@@ -18,7 +18,7 @@ from typing import Protocol, cast
 from gateway.daemon.freshness import Freshness
 from gateway.daemon.result import FrameIdentity
 from gateway.daemon.route import Route
-from gateway.errors import DeadlineQueued, GatewayError, TooLarge
+from gateway.errors import DeadlineQueued, GatewayError, Paused, TooLarge
 from gateway.frames.declaration import Declaration
 from gateway.frames.message_declaration import read_message
 from gateway.inference.request import InferRequest, Outcome, RequestState, Ticket
@@ -64,6 +64,7 @@ class IntakePorts:
         refused: Told of every dropped frame's error, for the log.
         metrics: Counts.
         max_payload_bytes: Returns the largest payload taken, as configured now.
+        admits: Says whether frames of a priority are taken now.
     """
 
     submit: Submit
@@ -73,6 +74,7 @@ class IntakePorts:
     refused: Callable[[str, str, GatewayError], None]
     metrics: Metrics
     max_payload_bytes: Callable[[], int]
+    admits: Callable[[int], bool]
 
 
 @dataclass(slots=True)
@@ -183,6 +185,10 @@ class Intake:
     def _submit(self, frame: _Frame, payload: bytes, declared: str, life: _Life) -> None:
         message, stream = frame.message, self.stream
         for route in self.routes:
+            if not self._ports.admits(route.priority):
+                self._count(Paused.label)
+                self._done_with(frame)
+                continue
             ordered = self._ports.is_ordered(route.model, route.pipeline)
             ttl_s = route.ttl_s if life.ttl_s is None else life.ttl_s
             request = InferRequest(
@@ -212,6 +218,10 @@ class Intake:
             self._count(error.label if error else outcome.cancelled.value if outcome.cancelled else "bug")
             if error is not None and not isinstance(error, DeadlineQueued):
                 self._ports.refused(self.sensor, self.stream.name, error)
+        self._done_with(frame)
+
+    def _done_with(self, frame: _Frame) -> None:
+        """Note that one of the frame's requests has ended, or was never made."""
         frame.left -= 1
         if frame.left == 0 and frame.message.qos:
             self._ports.acknowledge(frame.message)

@@ -19,6 +19,7 @@ class Route:
         topic: Topic of its results.
         publish: How results go out.
         filter: Which results go out.
+        priority: Where memory is short, the lowest waits first.
     """
 
     pipeline: str
@@ -28,6 +29,7 @@ class Route:
     topic: str
     publish: PublishSettings
     filter: FilterSettings
+    priority: int = 0
 
 
 def route(settings: Settings, gateway: str, sensor: str, stream: str, pipeline: str) -> Route:
@@ -46,5 +48,12 @@ def route(settings: Settings, gateway: str, sensor: str, stream: str, pipeline: 
         model=known.model,
     )
     return Route(
-        pipeline, known.model, known.ttl_ms / 1e3, known.reset_gap_s, topic, known.publish, known.filter
+        pipeline,
+        known.model,
+        known.ttl_ms / 1e3,
+        known.reset_gap_s,
+        topic,
+        known.publish,
+        known.filter,
+        known.priority,
     )

@@ -85,6 +85,11 @@ class Scheduler:
         return len(self._batcher)
 
     @property
+    def oldest_arrived_s(self) -> float | None:
+        """When the oldest request that waits for a lane came, monotonic seconds; None if none waits."""
+        return min((ticket.request.arrived_s for ticket in self._waiting.values()), default=None)
+
+    @property
     def in_flight(self) -> int:
         """Requests that lanes hold."""
         return sum(len(batch.tickets) for lane in self.pool.lanes for batch in lane.in_flight)

@@ -24,8 +24,9 @@ from gateway.operations.metrics import Metrics
 from gateway.sensors.sensor import Stream
 
 
-def _route(pipeline: str, ttl_s: float = 1.0) -> Route:
-    return Route(pipeline, "model", ttl_s, 2.0, f"results/{pipeline}", PublishSettings(), FilterSettings())
+def _route(pipeline: str, ttl_s: float = 1.0, priority: int = 0) -> Route:
+    publish = PublishSettings()
+    return Route(pipeline, "model", ttl_s, 2.0, f"results/{pipeline}", publish, FilterSettings(), priority)
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Recorder:
     """Stands where data plane, outlet and connection stand; answers when told to."""
 
     ordered: bool = False
+    least_priority: int = 0
     asked: list[tuple[InferRequest, OnDone, object]] = field(default_factory=list)
     delivered: list[tuple[FrameIdentity, str]] = field(default_factory=list)
     acknowledged: list[Message] = field(default_factory=list)
@@ -61,6 +63,7 @@ class Recorder:
             refused=self.refused,
             metrics=Metrics(),
             max_payload_bytes=lambda: limit,
+            admits=lambda priority: priority >= self.least_priority,
         )
         stream = stream or Stream("frame", "cam/frame", Declaration(media="image/jpeg"))
         return Intake("cam", stream, routes or (_route("p"),), ports)
@@ -190,3 +193,27 @@ def test_superseded_and_expired_frames_are_counted_by_reason() -> None:
 
     assert intake.drops == {"superseded": 1}
     assert (intake.frames, len(recorder.delivered)) == (2, 1)
+
+
+def test_while_memory_is_short_only_pipelines_of_a_high_priority_take_a_frame() -> None:
+    recorder = Recorder(least_priority=5)
+    intake = recorder.intake(_route("low"), _route("high", priority=5))
+
+    intake.take(_message(qos=1))
+
+    assert [request.pipeline for request, _, _ in recorder.asked] == ["high"]
+    assert intake.drops == {"unavailable.paused": 1}
+    assert recorder.acknowledged == []
+    recorder.answer(0, DONE)
+    assert len(recorder.acknowledged) == 1
+
+
+def test_a_frame_that_no_pipeline_takes_while_memory_is_short_is_acknowledged() -> None:
+    recorder = Recorder(least_priority=5)
+    intake = recorder.intake(_route("low"), _route("lower"))
+
+    intake.take(_message(qos=1))
+
+    assert recorder.asked == []
+    assert intake.drops == {"unavailable.paused": 2}
+    assert len(recorder.acknowledged) == 1
