@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("gateway.cli.watch", "show results as they are published"),
     "infer": ("gateway.cli.infer", "run one file through a model, offline"),
     "models": ("gateway.cli.models", "list model folders and what is in them"),
+    "doctor": ("gateway.cli.doctor", "name what is wrong here, and the command that mends it"),
     "fsck": ("gateway.cli.fsck", "check every byte of the model store, and mend it"),
     "repo": ("gateway.cli.repo", "keep an author's signed repository of model releases"),
     "release": ("gateway.cli.release", "pack a model folder into a release folder"),

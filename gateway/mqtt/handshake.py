@@ -47,6 +47,7 @@ class Accepted:
     maximum_qos: int
     retain_available: bool
     identifiers_available: bool
+    topic_alias_maximum: int = 0
 
 
 class RefusalKind(Enum):

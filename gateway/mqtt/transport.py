@@ -366,6 +366,7 @@ class Transport:
                 maximum_qos=getattr(properties, "MaximumQoS", 2),
                 retain_available=bool(getattr(properties, "RetainAvailable", 1)),
                 identifiers_available=bool(getattr(properties, "SubscriptionIdentifierAvailable", 1)),
+                topic_alias_maximum=getattr(properties, "TopicAliasMaximum", 0),
             )
         )
 

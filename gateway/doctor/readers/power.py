@@ -1,0 +1,105 @@
+"""Reads power mode, clocks and thermal zones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from gateway.doctor.readers.text import Run, read_number, read_text
+from gateway.doctor.rules.power import Clock, PowerFacts, Zone
+from gateway.scaling.sample import Sample
+
+_GPU_NAMES: Final = ("gpu", "gv11b", "gp10b", "ga10b", "gb10b")
+_HOLDS_BACK: Final = frozenset({"passive", "hot"})
+_MILLI: Final = 1000.0
+_KILO: Final = 1000.0
+
+
+def read_power(root: Path, run: Run, sample: Sample, *, jetson: bool) -> PowerFacts:
+    """Read the facts of power, clocks and heat.
+
+    Args:
+        root: Where ``/`` is.
+        run: Asks ``nvpmodel``.
+        sample: What the gateway's telemetry says now.
+        jetson: Whether this is a Jetson.
+    """
+    return PowerFacts(
+        jetson=jetson,
+        mode=power_mode(root, run) or sample.board.power_mode,
+        modes=power_modes(root),
+        clocks=clocks(root),
+        throttled=sample.board.throttled,
+        zones=zones(root),
+    )
+
+
+def power_modes(root: Path) -> dict[int, str]:
+    """Return every mode that ``nvpmodel`` is configured with, by number."""
+    text = read_text(root / "etc/nvpmodel.conf")
+    found = re.findall(r"^<\s*POWER_MODEL\s+ID=(\d{1,4})\s+NAME=(\S+)\s*>", text, re.MULTILINE)
+    return {int(number): name for number, name in found}
+
+
+def power_mode(root: Path, run: Run) -> str:
+    """Return the name of the mode, as ``nvpmodel`` or else its file says; empty if neither does."""
+    told = run(("nvpmodel", "-q")) or ""
+    found = re.search(r"NV Power Mode:\s*(\S+)", told)
+    if found:
+        return found[1]
+    kept = re.search(r"pmode:(\d{1,6})", read_text(root / "var/lib/nvpmodel/status"))
+    return power_modes(root).get(int(kept[1]), "") if kept else ""
+
+
+def clocks(root: Path) -> tuple[Clock, ...]:
+    """Return the clocks of the GPU and of the processors' clusters."""
+    return (*_gpu_clocks(root), *_processor_clocks(root))
+
+
+def zones(root: Path) -> tuple[Zone, ...]:
+    """Return the thermal zones that are on; reading that of a block without power fails."""
+    found = []
+    for folder in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
+        now = read_number(folder / "temp")
+        name = read_text(folder / "type").strip()
+        if now is not None and name:
+            found.append(Zone(name, now / _MILLI, _limit(folder)))
+    return tuple(found)
+
+
+def _limit(folder: Path) -> float | None:
+    """Return where a zone begins to hold the board back; None if it never does."""
+    limits = [
+        limit / _MILLI
+        for kind in folder.glob("trip_point_*_type")
+        if read_text(kind).strip() in _HOLDS_BACK
+        and (limit := read_number(kind.with_name(kind.name.replace("_type", "_temp")))) is not None
+        and limit > 0  # zones that merely could have a limit say 0 or less
+    ]
+    return min(limits, default=None)
+
+
+def _gpu_clocks(root: Path) -> Iterator[Clock]:
+    for folder in sorted((root / "sys/class/devfreq").glob("*")):
+        tree_name = read_text(folder / "device/of_node/name").strip("\0\n ")
+        if tree_name in _GPU_NAMES or folder.name.startswith("gpu-"):
+            yield from _clock("gpu", folder, ("min_freq", "cur_freq", "max_freq"), 1.0)
+
+
+def _processor_clocks(root: Path) -> Iterator[Clock]:
+    seen = set()
+    for folder in sorted((root / "sys/devices/system/cpu/cpufreq").glob("policy*")):
+        names = ("scaling_min_freq", "scaling_cur_freq", "scaling_max_freq")
+        for clock in _clock(folder.name.replace("policy", "cpu"), folder, names, _KILO):
+            kind = (clock.min_hz, clock.max_hz)
+            if kind not in seen:  # clusters of one kind are told once
+                seen.add(kind)
+                yield clock
+
+
+def _clock(name: str, folder: Path, files: tuple[str, str, str], unit: float) -> Iterator[Clock]:
+    lowest, now, highest = (read_number(folder / file) for file in files)
+    if lowest is not None and now is not None and highest is not None:
+        yield Clock(name, lowest * unit, now * unit, highest * unit)
