@@ -8,7 +8,6 @@ before and is as it was before hinders no change of the others.
 from __future__ import annotations
 
 import asyncio
-import enum
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from dataclasses import dataclass, replace
 from gateway.configuration.load import LoadedSettings
 from gateway.configuration.settings import Settings
 from gateway.daemon.model_plan import ChangeKind, ModelPlan, changes, model_plan
+from gateway.daemon.model_state import ModelState, ModelStatus
 from gateway.daemon.service_watch import Role, ServiceWatch
 from gateway.errors import ConfigError, ConfigIssue, GatewayError, LoadFailed, LostRace, PipelineMisfit
 from gateway.inference.dataplane import DataPlane
@@ -27,29 +27,6 @@ from gateway.inference.proven import Proof, ProofBudgets
 from gateway.inference.scheduler import Scheduler
 
 _DRAIN_S = 3.0
-
-
-class ModelState(enum.Enum):
-    """Where a configured model is."""
-
-    PROVING = "proving"
-    STARTING = "starting"
-    SERVING = "serving"
-    FAILED = "failed"
-    OUT_OF_SERVICE = "out-of-service"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """What is known of one configured model.
-
-    Attributes:
-        state: Where it is.
-        reason: Why it does not serve; empty if it does.
-    """
-
-    state: ModelState
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +159,7 @@ class Catalog:
             name: The model.
             folder: Folder of the other version.
             settings: What is configured now.
-            lanes: How many lanes it gets; as configured if None.
+            lanes: How many lanes it gets; as many as what serves has now if None.
             gently: Whether what serves goes first while it loads.
 
         Raises:
@@ -192,7 +169,8 @@ class Catalog:
         """
         plan = await self.plan_of(name, folder, settings)
         await self._prove(plan)
-        version = self._version(name, plan if lanes is None else replace(plan, lanes=lanes))
+        version = self._version(name, plan)
+        version.scheduler.pool.wanted = lanes or self.lanes_of(name) or plan.lanes
         await version.scheduler.start(gently=gently)
         return version
 
@@ -284,6 +262,11 @@ class Catalog:
         """Note that a model's workers died too often."""
         self.status[name] = ModelStatus(ModelState.OUT_OF_SERVICE, reason)
 
+    def lanes_of(self, name: str) -> int:
+        """Return how many lanes a model has now, or is to have; 0 if it does not serve."""
+        version = self.versions.get(name)
+        return version.scheduler.pool.wanted if version is not None else 0
+
     async def _wanted(self, settings: Settings) -> dict[str, ModelPlan]:
         """Return the plans of all models, with what lies in their folders now."""
         folders = {name: self._folder_of(name) or model.path for name, model in settings.models.items()}
@@ -335,10 +318,10 @@ class Catalog:
             if kind is ChangeKind.REPLACE:
                 old = self._serve(started[name])
                 ending.append(old.scheduler if old else None)
-            elif kind in (ChangeKind.RESIZE, ChangeKind.REPIPE):
-                self._dataplane.serving[name].pool.resize(wanted[name].lanes)
-            if kind is not ChangeKind.REPLACE and name in self.versions:
-                self.versions[name].plan = wanted[name]
+            elif (version := self.versions.get(name)) is not None:
+                if version.plan.lanes != wanted[name].lanes:
+                    version.scheduler.pool.resize(wanted[name].lanes)
+                version.plan = wanted[name]
         return tuple(scheduler for scheduler in ending if scheduler is not None)
 
     async def _start_one(self, name: str, plan: ModelPlan) -> ConfigIssue | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from gateway.configuration.settings import InferenceSettings, Settings
 from gateway.frames.limits import PayloadLimits
 from gateway.inference.batching import BatchLimits
+from gateway.inference.candidates import AUTO
 from gateway.inference.engines.engine import EngineOptions
 from gateway.inference.limits import PoolLimits, SchedulerLimits
 from gateway.inference.loaded import LoadSpec, PipelineSpec
@@ -87,7 +88,14 @@ def load_spec(name: str, settings: Settings) -> LoadSpec:
         name=name,
         folder=model.path,
         engine=model.engine,
-        options=EngineOptions(model.threads, model.providers, model.delegates),
+        options=EngineOptions(
+            model.threads,
+            model.providers,
+            model.delegates,
+            precision="" if model.precision == AUTO else model.precision,
+            gpu_memory_bytes=model.gpu_memory_bytes,
+            gpu_workspace_bytes=model.gpu_workspace_bytes,
+        ),
         pipelines=pipelines,
         limits=PayloadLimits(limits.max_payload_bytes, limits.max_pixels, limits.max_elements),
     )

@@ -71,6 +71,7 @@ class ReleaseWork:
         self.baked = False
         self._proof: Proof | None = None
         self._proof_folder = ""
+        self._files_bytes = 0
         self._before: Summary | None = None
 
     def begin(self, action: Action, wish: Wish | None, reason: str) -> None:
@@ -172,6 +173,7 @@ class ReleaseWork:
             settings = self._ports.settings()
             budgets = release.budgets
             self._proof_folder = folder
+            self._files_bytes = release.size_bytes
             self._proof = await catalog.prove_release(
                 self._model,
                 folder,
@@ -335,7 +337,7 @@ class ReleaseWork:
         settings = self._ports.settings()
         if self._proof is None or self._proof_folder != folder:
             return Hot(0)
-        cost = LaneCost(self._proof.memory_bytes)
+        cost = LaneCost(self._proof.memory_bytes, self._files_bytes)
         reserve_bytes = settings.updates.memory_reserve_bytes
         return plan(available_bytes(), reserve_bytes, cost, settings.models[self._model].lanes)
 

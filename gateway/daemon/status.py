@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from gateway.daemon.catalog import ModelState, ModelStatus
 from gateway.daemon.intake import Intake
+from gateway.daemon.model_state import ModelState, ModelStatus
 from gateway.operations.build import VERSION
 from gateway.operations.health import Verdict
 from gateway.operations.kernel_bytes import kernel_bytes

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from gateway.configuration.settings import Settings, UpdateSettings
 from gateway.daemon.board import hardware_names
-from gateway.daemon.catalog import Catalog, ModelState
+from gateway.daemon.catalog import Catalog
 from gateway.daemon.kept_releases import kept_folders
 from gateway.daemon.model_rollout import ModelRollout
+from gateway.daemon.model_state import ModelState
 from gateway.daemon.rollout_ports import RolloutPorts
 from gateway.daemon.update_board import UpdateBoard
 from gateway.daemon.update_looks import START, Looks

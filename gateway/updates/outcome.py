@@ -36,9 +36,6 @@ class Standing(enum.Enum):
     FAILED = "failed"
 
 
-FINAL: Final = frozenset({Standing.COMMITTED, Standing.FAILED})
-
-
 @dataclass(frozen=True, slots=True)
 class Seen:
     """How far a release is on one board, and what else is known.

@@ -1,0 +1,23 @@
+"""What models run on, as log events: builds, failures, choices."""
+
+from __future__ import annotations
+
+from gateway.inference.choosing import Choice
+from gateway.operations.log import log
+
+
+class EngineNews:
+    """Says in the log how the choice of a backend goes."""
+
+    def engine_building(self, model: str, engine: str, progress: str) -> None:
+        """Log how far the build of an engine is."""
+        log.event("engine_building", model=model, engine=engine, progress=progress)
+
+    def engine_failed(self, model: str, engine: str, reason: str) -> None:
+        """Log that a candidate did not hold."""
+        log.event("engine_failed", model=model, engine=engine, reason=reason)
+
+    def engine_chosen(self, model: str, choice: Choice) -> None:
+        """Log what a model runs on."""
+        engine, file = choice.proof.version.engine, choice.spec.file
+        log.event("engine_chosen", model=model, engine=engine, file=file, why=choice.why())
