@@ -102,3 +102,15 @@ except RunFailed:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60)
     assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def test_the_runtime_keeps_nothing_in_the_home_folder_and_reports_to_nobody(tmp_path: Path) -> None:
+    program = f"""
+from pathlib import Path
+from gateway.inference.engines.engine import EngineOptions
+from gateway.inference.engines.select import open_engine
+open_engine(Path({str(MOTION)!r}), "onnx", "auto", EngineOptions())
+"""
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env=environment)
+    assert list(tmp_path.iterdir()) == []
