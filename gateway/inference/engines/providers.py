@@ -14,7 +14,7 @@ from typing import Final
 from gateway.inference.engines.engine import EngineOptions
 from gateway.inference.engines.plugins import CPU, CUDA, TENSORRT
 
-# What is read when a runtime starts. CUDA loads kernels when they are first used, not all of them at once. ONNX
+# What is read when a runtime starts. CUDA loads kernels when they are first used, not all at once. ONNX
 # Runtime (1.30 and newer) would keep an id of the machine in the home folder and report its use to its maker.
 ENVIRONMENT: Final[Mapping[str, str]] = {"CUDA_MODULE_LOADING": "LAZY", "ORT_DISABLE_TELEMETRY": "1"}
 NO_CPU_FALLBACK: Final = "session.disable_cpu_ep_fallback"
