@@ -31,7 +31,8 @@ def examined(group: str, examine: Examine, limit_s: float) -> list[Finding]:
 
     def work() -> None:
         try:
-            found.extend(examine())
+            for each in examine():
+                found.append(each)  # noqa: PERF402 - seen as soon as it is there, should the next one hang
         except Exception as error:  # noqa: BLE001 - the edge: one broken file must not hide all other findings
             failed.append(error)
         ended.set()

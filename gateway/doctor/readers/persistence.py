@@ -24,7 +24,7 @@ def keeps_retained(root: Path, port: int) -> bool | None:
     if not main.exists():
         return None
     keeps, ports = False, set()
-    for key, value in _lines(root, main):
+    for key, value in _lines(root, main, set()):
         if key == "persistence":
             keeps = value.lower() in _YES
         elif key in {"listener", "port"}:
@@ -32,16 +32,18 @@ def keeps_retained(root: Path, port: int) -> bool | None:
     return keeps if str(port) in (ports or {str(_DEFAULT_PORT)}) else None
 
 
-def _lines(root: Path, file: Path) -> Iterator[tuple[str, str]]:
-    """Yield key and value of each line, those of included folders where they are included."""
+def _lines(root: Path, file: Path, seen: set[Path]) -> Iterator[tuple[str, str]]:
+    """Yield key and value of each line, those of included folders where they are included; no file twice."""
+    if file in seen or len(seen) > _MOST_FILES:
+        return
+    seen.add(file)
     for line in read_text(file).splitlines():
         key, _, value = line.strip().partition(" ")
         value = value.strip()
         if key.startswith("#") or not value:
             continue
         if key == "include_dir":
-            folder = root / value.lstrip("/")
-            for each in sorted(folder.glob("*.conf"))[:_MOST_FILES]:
-                yield from _lines(root, each) if each != file else ()
+            for each in sorted((root / value.lstrip("/")).glob("*.conf")):
+                yield from _lines(root, each, seen)
         else:
             yield key, value

@@ -201,7 +201,8 @@ def _nvml(facts: PackageFacts) -> Iterator[Finding]:
             check,
             f"{NVML_SHIM} {facts.versions[NVML_SHIM]} is installed",
             "it only points at nvidia-ml-py, and warns at every import",
-            f"{facts.pip} uninstall -y {NVML_SHIM} && {facts.pip} install --force-reinstall {NVML}",
+            f"{facts.pip} uninstall -y {NVML_SHIM}",
+            f"{facts.pip} install --force-reinstall {NVML}",
         )
     elif NVML in facts.versions:
         yield ok(check, f"{NVML} {facts.versions[NVML]}")

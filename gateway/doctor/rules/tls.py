@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final
 
-from gateway.doctor.finding import Figures, Finding, note, ok, problem, warning
+from gateway.doctor.finding import Figures, Finding, Verdict, note, ok, problem, warning
 
 _SOON_DAYS: Final = 30
 _DAY_S: Final = 86_400.0
@@ -70,7 +70,7 @@ def judge_tls(facts: TlsFacts) -> Iterator[Finding]:
             "tls.broker", facts.broker, facts.now_s, "renew it on the broker, then restart the broker"
         )
         # Dates that are wrong explain a refusal; a refusal with right ones is another matter.
-        yield _refused(facts) if facts.refusal and not dates.mend else dates
+        yield _refused(facts) if facts.refusal and dates.verdict is not Verdict.PROBLEM else dates
     elif facts.refusal:
         yield _refused(facts)
     elif facts.encrypted and facts.unseen:
