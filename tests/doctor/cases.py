@@ -255,6 +255,9 @@ CASES: Final[dict[str, Case]] = {
     "models.in_time": Case(
         models(MODEL), models(replace(MODEL, p99_ms=1200.0)), PROBLEM, "ttl_ms of its pipelines above 2400"
     ),
+    "models.sharing": Case(
+        models(MODEL), models(replace(MODEL, shares=False)), NOTE, "set models.door.threads: 1"
+    ),
     "models.room": Case(
         models(MODEL), models(replace(MODEL, memory_bytes=GIB)), WARNING, "models.*.lanes: 1"
     ),

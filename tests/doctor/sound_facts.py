@@ -142,5 +142,15 @@ BROKER = BrokerFacts(
     persistent=True,
 )
 MODEL = ModelFacts(
-    "door", "/etc/gateway/models/door", "", "litert 2.3.0 xnnpack", 5.3, 7.0, 0.4, 15_000_000, 2, 1000.0
+    "door",
+    "/etc/gateway/models/door",
+    "",
+    "litert 2.3.0 xnnpack",
+    5.3,
+    7.0,
+    0.4,
+    15_000_000,
+    2,
+    1000.0,
+    shares=True,
 )

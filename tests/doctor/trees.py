@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 GIB_KB: Final = 1 << 20
 
@@ -190,7 +190,7 @@ def commands(name: str, **unit: str) -> Mapping[tuple[str, ...], str]:
 class Commands:
     """Answers as a board's commands do; remembers what was asked."""
 
-    def __init__(self, said: Mapping[tuple[str, ...], str]) -> None:
+    def __init__(self, said: Mapping[Any, str]) -> None:
         self._said = said
         self.asked: list[tuple[str, ...]] = []
 

@@ -8,6 +8,7 @@ from gateway.configuration.settings import Settings
 from gateway.daemon.model_plan import load_spec
 from gateway.doctor.rules.models import ModelFacts
 from gateway.errors import GatewayError
+from gateway.inference.confine import needs_devices
 from gateway.inference.proof import prove
 
 
@@ -21,6 +22,8 @@ async def read_models(settings: Settings) -> list[ModelFacts]:
 
 async def _read(name: str, settings: Settings) -> ModelFacts:
     model = settings.models[name]
+    # A worker on a device is not divided, and how its lanes share is settled by whoever owns the device.
+    devices = needs_devices(model.providers, model.delegates)
     lives = [each.ttl_ms for each in settings.pipelines.values() if each.model == name]
     try:
         proof = await prove(load_spec(name, settings), timeout_s=model.load_timeout_s)
@@ -36,7 +39,7 @@ async def _read(name: str, settings: Settings) -> ModelFacts:
         memory_bytes=proof.memory_bytes,
         lanes=model.lanes,
         ttl_ms=min(lives, default=None),
-        confined=proof.confined,
+        shares=None if devices else model.threads == 1,
     )
 
 

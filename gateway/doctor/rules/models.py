@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gateway.doctor.finding import Figures, Finding, ok, problem, warning
+from gateway.doctor.finding import Figures, Finding, note, ok, problem, warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class ModelFacts:
         memory_bytes: What a lane adds.
         lanes: How many it starts with.
         ttl_ms: The shortest life of a frame among its pipelines; None if it has none.
-        confined: What holds the process that tried it.
+        shares: Whether another lane shares the weights of the first; None if that is not known.
     """
 
     name: str
@@ -36,7 +36,7 @@ class ModelFacts:
     memory_bytes: int = 0
     lanes: int = 1
     ttl_ms: float | None = None
-    confined: str = ""
+    shares: bool | None = None
 
 
 def judge_models(
@@ -89,6 +89,22 @@ def _one(model: ModelFacts, file: str) -> Iterator[Finding]:
         )
     elif model.ttl_ms is not None:
         yield ok("models.in_time", f"{model.name}: its frames live {model.ttl_ms:g} ms", model=model.name)
+    yield from _sharing(model)
+
+
+def _sharing(model: ModelFacts) -> Iterator[Finding]:
+    check = "models.sharing"
+    if model.shares:
+        yield ok(check, f"{model.name}: lanes divide and share the weights", model=model.name, shares=True)
+    elif model.shares is False:
+        yield note(
+            check,
+            f"{model.name}: every lane loads the weights for itself",
+            f"a worker with threads cannot divide: each lane costs {model.memory_bytes / 1e6:.0f} MB",
+            f"set models.{model.name}.threads: 1, and more lanes instead",
+            model=model.name,
+            shares=False,
+        )
 
 
 def _room(models: Sequence[ModelFacts], available_bytes: int | None, reserve_bytes: int) -> Iterator[Finding]:
