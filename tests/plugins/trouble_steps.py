@@ -8,8 +8,9 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gateway.configuration.option import option
 from gateway.frames.specs import NumbersSpec, ValueSpec
-from gateway.frames.steps import Finisher, Fitted, Journey, Site
+from gateway.frames.steps import Answers, Finisher, Fitted, Journey, Prediction, Site
 from gateway.frames.values import Numbers
 
 KILL, HANG, RAISE, NO_MEMORY, SLOW = 9001.0, 9002.0, 9003.0, 9004.0, 9005.0
@@ -25,6 +26,24 @@ class Nonsense:
     def bind(self, site: Site) -> Finisher:
         """Fit anywhere."""
         return lambda _answers: {"kind": "value", "values": {"x": float("nan")}}
+
+
+@dataclass(frozen=True, slots=True)
+class Doze:
+    """Ends a pipeline after a while in which its lane is busy and no processor is."""
+
+    stateful: ClassVar[bool] = False
+
+    milliseconds: float = option("How long.", 20.0, minimum=0, maximum=10_000)
+
+    def bind(self, site: Site) -> Finisher:
+        """Fit anywhere."""
+
+        def doze(_answers: Answers) -> Prediction:
+            time.sleep(self.milliseconds / 1e3)
+            return {"kind": "value", "values": {"x": 1.0}}
+
+        return doze
 
 
 @dataclass(frozen=True, slots=True)

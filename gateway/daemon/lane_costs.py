@@ -1,0 +1,94 @@
+"""What another lane of each model costs, measured on the lanes that there are.
+
+A lane that came of another by dividing shows it best: what it has for itself is
+what one more would take, and what comes back when it goes. Where every lane has
+loaded for itself, that is likewise its own part. One lane alone gives a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.inference.lane import Lane, LaneState
+from gateway.inference.scheduler import Scheduler
+
+_MEASURED_AGAIN_S = 60.0
+
+# Returns the bytes that a process has for itself alone; 0 if it has gone or nobody says.
+OwnBytes = Callable[[int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneCost:
+    """What is known of one model's lanes.
+
+    Attributes:
+        another_bytes: What one more was measured to take; None with one lane alone.
+        bound_bytes: What it takes at most; None if nothing could be measured.
+    """
+
+    another_bytes: int | None = None
+    bound_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    lanes: tuple[int, ...]
+    at_s: float
+    cost: LaneCost
+
+
+_UNKNOWN = LaneCost()
+
+
+class LaneCosts:
+    """Measures in a thread, when lanes have changed and once a minute."""
+
+    def __init__(self, own_bytes: OwnBytes) -> None:
+        self._own_bytes = own_bytes
+        self._measured: dict[str, _Measured] = {}
+
+    def of(self, model: str) -> LaneCost:
+        """Return what is known now."""
+        measured = self._measured.get(model)
+        return measured.cost if measured is not None else _UNKNOWN
+
+    async def measure(self, serving: Sequence[tuple[str, Scheduler]], at_s: float) -> None:
+        """Measure the models whose lanes are others than at the last time, or were measured long ago.
+
+        Args:
+            serving: Models by name.
+            at_s: Now, monotonic seconds.
+
+        Cancel-safe.
+        """
+        for gone in self._measured.keys() - {name for name, _ in serving}:
+            del self._measured[gone]
+        for name, scheduler in serving:
+            ready = [lane for lane in scheduler.pool.lanes if lane.state is LaneState.READY]
+            indexes = tuple(lane.index for lane in ready)
+            before = self._measured.get(name)
+            if ready and (
+                before is None or before.lanes != indexes or at_s - before.at_s >= _MEASURED_AGAIN_S
+            ):
+                cost = await asyncio.to_thread(self._cost, ready)
+                if len(ready) == 1 and before is not None:  # what another one took is known from before
+                    cost = LaneCost(before.cost.another_bytes, cost.bound_bytes)
+                self._measured[name] = _Measured(indexes, at_s, cost)
+
+    def _cost(self, lanes: Sequence[Lane]) -> LaneCost:
+        own_bytes = [self._own_bytes(lane.pid) for lane in lanes]
+        known = [count for count in own_bytes if count > 0]
+        if not known:
+            return _UNKNOWN
+        bound_bytes = max(known)
+        if (
+            len(lanes) == 1 or lanes[0].body.fate is not None
+        ):  # threads of one process: nobody tells them apart
+            return LaneCost(None, bound_bytes)
+        divided = [
+            count for lane, count in zip(lanes, own_bytes, strict=True) if lane.body.loaded and count > 0
+        ]
+        return LaneCost(max(divided or known), bound_bytes)
