@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gateway.configuration.option import option
 from gateway.configuration.settings import NAME, StepSettings
 
 CARD_FILE = "card.yaml"
+PRECISIONS = ("int8", "fp16", "fp32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,25 @@ class GoldenSample:
 
     file: str = option("Payload, relative to the card.")
     media: str = option("Its media type; detected when empty.", "")
-    declaration: Mapping[str, object] = option("Further declared facts, such as dtype and rate_hz.", factory=dict)
-    expect: Mapping[str, object] = option("What the prediction must hold (see the docs of model cards).", factory=dict)
+    declaration: Mapping[str, object] = option(
+        "Further declared facts, such as dtype and rate_hz.", factory=dict
+    )
+    expect: Mapping[str, object] = option(
+        "What the prediction must hold (see the docs of model cards).", factory=dict
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CardTwin:
+    """The same model in another file: another format or precision, for boards that run it better."""
+
+    file: str = option("Model file, relative to the card.")
+    sha256: str = option("Digest of the file.", pattern=r"[0-9a-f]{64}")
+    format: str = option("Format of the file.", choices=("tflite", "onnx"))
+    precision: str = option("What numbers it computes with.", choices=PRECISIONS)
+    inputs: tuple[CardTensor, ...] = option("Its inputs, if they differ from the card's.", ())
+    outputs: tuple[CardTensor, ...] = option("Its outputs, if they differ from the card's.", ())
+    golden: tuple[GoldenSample, ...] = option("Its own golden samples, if the card's do not hold for it.", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +75,43 @@ class ModelCard:
     inputs: tuple[CardTensor, ...] = option("Inputs.")
     outputs: tuple[CardTensor, ...] = option("Outputs.")
     state: tuple[CardState, ...] = option("Recurrent tensors.", ())
-    constants: Mapping[str, float] = option("Inputs that are always fed one number, such as sr: 16000.", factory=dict)
+    constants: Mapping[str, float] = option(
+        "Inputs that are always fed one number, such as sr: 16000.", factory=dict
+    )
     preprocess: tuple[StepSettings, ...] = option("Steps from a payload to the inputs.", ())
     postprocess: tuple[StepSettings, ...] = option("Steps from the outputs to a prediction.", ())
     labels: str = option("File with one label a line, relative to the card; empty for none.", "")
     golden: tuple[GoldenSample, ...] = option("Payloads with known answers.", ())
+    precision: str = option(
+        "What numbers the file computes with; looked for in it when empty.", "", choices=("", *PRECISIONS)
+    )
+    twins: tuple[CardTwin, ...] = option(
+        "The same model in other files; each board takes the one that suits it.", ()
+    )
+
+    def of_file(self, file: str) -> ModelCard:
+        """Return the card as it is for one of the files: what a twin says of itself takes the place of the card's.
+
+        Args:
+            file: Name of a twin's file, or of the card's own; empty for the latter.
+
+        Raises:
+            KeyError: The card names no such file.
+        """
+        if file in ("", self.file):
+            return self
+        twin = {each.file: each for each in self.twins}[file]
+        return replace(
+            self,
+            file=twin.file,
+            sha256=twin.sha256,
+            format=twin.format,
+            precision=twin.precision,
+            inputs=twin.inputs or self.inputs,
+            outputs=twin.outputs or self.outputs,
+            golden=twin.golden or self.golden,
+            twins=(),
+        )
 
 
 @dataclass(frozen=True, slots=True)

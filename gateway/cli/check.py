@@ -114,13 +114,14 @@ async def _prove_models(loaded: LoadedSettings, report: Report) -> None:
 async def _prove(name: str, loaded: LoadedSettings, pipelines: set[str], report: Report) -> None:
     """Prove one model, again without a pipeline that does not fit, until nothing new is found."""
     from gateway.daemon.model_plan import load_spec
-    from gateway.inference.proof import prove
+    from gateway.inference.choosing import Chooser, Unheard
 
+    chooser = Chooser(None, None, Unheard())
     model = loaded.settings.models[name]
     while True:
         spec = load_spec(name, _only(loaded.settings, pipelines))
         try:
-            report.proofs.append(await prove(spec, timeout_s=model.load_timeout_s))
+            report.proofs.append((await chooser.choose(spec, timeout_s=model.load_timeout_s)).proof)
         except PipelineMisfit as misfit:
             issue = _misfit_issue(loaded, misfit)
             report.issues.append(issue)

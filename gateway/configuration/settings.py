@@ -160,7 +160,16 @@ class ModelSettings:
         choices=("auto", "litert", "tflite-runtime", "onnxruntime"),
     )
     threads: int = option("Threads inside one inference; more lanes are nearly always better.", 1, minimum=1, maximum=64)
-    providers: tuple[str, ...] = option("ONNX Runtime execution providers, in order.", ("CPUExecutionProvider",))
+    providers: tuple[str, ...] = option(
+        "ONNX Runtime execution providers, in order; empty for the best that the board has and that passes its proof.", ()
+    )
+    precision: str = option(
+        "Precision; auto takes the best that the GPU can do, of those that the model comes in.", "auto", choices=("auto", "int8", "fp16", "fp32")
+    )
+    gpu_memory_bytes: int = option("Most bytes of a GPU provider's arena; 0 for half of the board's memory.", 0, minimum=0)
+    gpu_workspace_bytes: int = option(
+        "Most bytes that TensorRT works with; 0 for an eighth of the board's memory, 1 GiB at most.", 0, minimum=0
+    )
     delegates: tuple[str, ...] = option("TFLite delegates, in order; xnnpack is built in.", ("xnnpack",))
     lanes: int = option("Lanes at the start: how many batches of this model run side by side.", 1, minimum=1, maximum=64)
     max_lanes: int = option(

@@ -18,11 +18,12 @@ from gateway.daemon.model_plan import ChangeKind, ModelPlan, changes, model_plan
 from gateway.daemon.model_state import ModelState, ModelStatus
 from gateway.daemon.service_watch import Role, ServiceWatch
 from gateway.errors import ConfigError, ConfigIssue, GatewayError, LoadFailed, LostRace, PipelineMisfit
+from gateway.inference.choosing import Chooser
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.observer import SchedulerObserver
-from gateway.inference.proof import prove
-from gateway.inference.proof_cache import ProofCache, prove_once
+from gateway.inference.proof import Effort
+from gateway.inference.proof_cache import ProofCache
 from gateway.inference.proven import Proof, ProofBudgets
 from gateway.inference.scheduler import Scheduler
 
@@ -74,7 +75,7 @@ class Catalog:
     def __init__(
         self,
         dataplane: DataPlane,
-        cache: ProofCache,
+        backends: tuple[ProofCache, Chooser],
         observer: SchedulerObserver,
         loaded: LoadedSettings,
         folder_of: Callable[[str], str | None] = _as_configured,
@@ -83,7 +84,7 @@ class Catalog:
 
         Args:
             dataplane: Where versions serve.
-            cache: Keeps proofs.
+            backends: What keeps proofs, and what proves on which backend a model runs.
             observer: Who counts and logs.
             loaded: The configuration.
             folder_of: Folder of the release that a model serves; None for the configured one.
@@ -91,7 +92,7 @@ class Catalog:
         self.status: dict[str, ModelStatus] = {}
         self.versions: dict[str, Version] = {}
         self._dataplane = dataplane
-        self._cache = cache
+        self._cache, self.chooser = backends
         self._observer = observer
         self._loaded = loaded
         self._folder_of = folder_of
@@ -168,8 +169,7 @@ class Catalog:
         Cancel-safe: what was started is ended.
         """
         plan = await self.plan_of(name, folder, settings)
-        await self._prove(plan)
-        version = self._version(name, plan)
+        version = self._version(name, plan, await self._prove(plan))
         version.scheduler.pool.wanted = lanes or self.lanes_of(name) or plan.lanes
         await version.scheduler.start(gently=gently)
         return version
@@ -210,7 +210,7 @@ class Catalog:
                 self._serve(await self.candidate(name, folder, settings(), gently=False))
             except GatewayError:
                 if old is not None:
-                    again = self._version(name, old.plan)
+                    again = self._version(name, old.plan, old.scheduler.pool.spec)
                     await again.scheduler.start()
                     self._serve(again)
                 raise
@@ -250,13 +250,8 @@ class Catalog:
         Cancel-safe: the process is ended.
         """
         plan = await self.plan_of(name, folder, settings)
-        proof = await prove(
-            plan.spec, timeout_s=plan.limits.pool.load_timeout_s, budgets=budgets, gently=True
-        )
-        key = await asyncio.to_thread(self._cache.key, plan.spec)
-        if await asyncio.to_thread(self._files, plan.spec) == plan.files:  # else they changed meanwhile
-            await asyncio.to_thread(self._cache.keep, key, proof)
-        return proof
+        effort, limit_s = Effort(budgets, gently=True), plan.limits.pool.load_timeout_s
+        return (await self.chooser.choose(plan.spec, timeout_s=limit_s, effort=effort, afresh=True)).proof
 
     def out_of_service(self, name: str, reason: str) -> None:
         """Note that a model's workers died too often."""
@@ -284,20 +279,24 @@ class Catalog:
 
     async def _prepare(
         self,
-        kinds: Mapping[str, ChangeKind],
+        kinds: dict[str, ChangeKind],
         wanted: Mapping[str, ModelPlan],
         started: dict[str, Version],
     ) -> None:
         """Do all of a change that may fail: prove, start, and hand serving workers their new pipelines."""
         proven = [n for n, kind in kinds.items() if kind in (ChangeKind.REPLACE, ChangeKind.REPIPE)]
-        await asyncio.gather(*(self._prove(wanted[name]) for name in proven))
-        for name, kind in kinds.items():
-            if kind is ChangeKind.REPLACE:
-                started[name] = self._version(name, wanted[name])
+        specs = dict(
+            zip(proven, await asyncio.gather(*(self._prove(wanted[n]) for n in proven)), strict=True)
+        )
+        for name, spec in specs.items():
+            if kinds[name] is ChangeKind.REPIPE and not self._runs_as(name, spec):
+                kinds[name] = ChangeKind.REPLACE  # another backend holds now
+            if kinds[name] is ChangeKind.REPLACE:
+                started[name] = self._version(name, wanted[name], spec)
         await asyncio.gather(*(version.scheduler.start() for version in started.values()))
-        for name, kind in kinds.items():
-            if kind is ChangeKind.REPIPE:
-                await self._dataplane.serving[name].set_pipelines(wanted[name].spec)
+        for name, spec in specs.items():
+            if kinds[name] is ChangeKind.REPIPE:
+                await self._dataplane.serving[name].set_pipelines(spec)
 
     def _carry_out(
         self,
@@ -329,9 +328,9 @@ class Catalog:
         self._plans[name] = plan
         try:
             self._note(name, ModelState.PROVING, "it is being proven")
-            await self._prove(plan)
+            spec = await self._prove(plan)
             self._note(name, ModelState.STARTING, "its workers are starting")
-            version = self._version(name, plan)
+            version = self._version(name, plan, spec)
             await version.scheduler.start()
         except PipelineMisfit as error:
             return self._issue(error)
@@ -360,12 +359,16 @@ class Catalog:
         self.status[name] = ModelStatus(state, reason)
         self._dataplane.withdraw(name, reason)
 
-    async def _prove(self, plan: ModelPlan) -> None:
-        await prove_once(plan.spec, self._cache, timeout_s=plan.limits.pool.load_timeout_s)
+    async def _prove(self, plan: ModelPlan) -> LoadSpec:
+        """Return what lanes are to load: what holds on this board."""
+        return (await self.chooser.choose(plan.spec, timeout_s=plan.limits.pool.load_timeout_s)).spec
 
-    def _version(self, name: str, plan: ModelPlan) -> Version:
+    def _runs_as(self, name: str, spec: LoadSpec) -> bool:
+        return replace(self._dataplane.serving[name].pool.spec, pipelines=()) == replace(spec, pipelines=())
+
+    def _version(self, name: str, plan: ModelPlan, spec: LoadSpec) -> Version:
         watch = ServiceWatch(self._observer)
-        scheduler = Scheduler(plan.spec, lanes=plan.lanes, limits=plan.limits, observer=watch)
+        scheduler = Scheduler(spec, lanes=plan.lanes, limits=plan.limits, observer=watch)
         return Version(name, plan, scheduler, watch)
 
     def _issue(self, error: PipelineMisfit) -> ConfigIssue:

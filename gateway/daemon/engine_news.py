@@ -21,3 +21,17 @@ class EngineNews:
         """Log what a model runs on."""
         engine, file = choice.proof.version.engine, choice.spec.file
         log.event("engine_chosen", model=model, engine=engine, file=file, why=choice.why())
+
+
+def choice_words(choice: Choice | None) -> dict[str, object] | None:
+    """Return as plain values what a model was found to run on and why; None if it was not found out yet."""
+    if choice is None:
+        return None
+    return {
+        "file": choice.spec.file,
+        "backend": choice.proof.facts.backend,
+        "precision": choice.candidate.precision.value,
+        "why": choice.candidate.why,
+        "failed": [str(each) for each in choice.failed],
+        "passed_over": [str(each) for each in choice.passed_over],
+    }

@@ -14,6 +14,7 @@ from gateway.configuration.load import LoadedSettings
 from gateway.configuration.settings import Settings
 from gateway.daemon.canary import Canaries
 from gateway.daemon.catalog import Catalog
+from gateway.daemon.engine_news import EngineNews
 from gateway.daemon.fit import fits
 from gateway.daemon.intake import IntakePorts
 from gateway.daemon.model_plan import ChangeKind
@@ -23,6 +24,7 @@ from gateway.daemon.sensing import Sensing
 from gateway.daemon.status import StatusPage, connect_gauges, connect_link_gauges
 from gateway.daemon.updates import Updates
 from gateway.errors import GatewayError
+from gateway.inference.choosing import Chooser
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.proof_cache import ProofCache
 from gateway.mqtt.link import CONTROL, Identity, Link, LinkEvents
@@ -56,9 +58,11 @@ class House:
         self.dataplane = DataPlane()
         self._file = loaded.file
         observer = Observer(self.metrics, self._out_of_service)
-        cache = ProofCache(cache_folder(settings))
+        caches = cache_folder(settings)
+        cache = ProofCache(caches)
+        backends = (cache, Chooser(cache, caches, EngineNews()))
         self.updates = Updates(lambda: self.settings, self.id, (self.dataplane, self.metrics, self.health))
-        self.catalog = Catalog(self.dataplane, cache, observer, loaded, self.updates.folder_of)
+        self.catalog = Catalog(self.dataplane, backends, observer, loaded, self.updates.folder_of)
         self._canaries = Canaries(self.dataplane, self.health, self.metrics, settings.http.canary_interval_s)
         self._open = contextlib.AsyncExitStack()
         self.link: Link | None = None

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from gateway.daemon.engine_news import choice_words
 from gateway.daemon.intake import Intake
 from gateway.daemon.model_state import ModelState, ModelStatus
 from gateway.operations.build import VERSION
@@ -115,6 +116,7 @@ class StatusPage:
             "version": version.version if version else None,
             "digest": version.digest if version else None,
             "engine": version.engine if version else None,
+            "engine_choice": choice_words(house.catalog.chooser.choices.get(name)),
             "state": status.state.value,
             "reason": status.reason,
             "lanes": {

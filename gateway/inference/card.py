@@ -22,8 +22,12 @@ _CHUNK_BYTES = 1 << 20
 _SCALE_TOLERANCE = 1e-6
 
 
-def read_folder(folder: str | Path) -> ModelFolder:
-    """Read the card and labels of a model; the model file is looked for but not read.
+def read_folder(folder: str | Path, file: str = "") -> ModelFolder:
+    """Read the card and labels of a model; the model file and its twins are looked for but not read.
+
+    Args:
+        folder: Where the card lies.
+        file: A twin's file, to get the card as it is for that one; empty for the card's own.
 
     Raises:
         LoadFailed: The folder, the card or a file that it names cannot be read.
@@ -35,7 +39,12 @@ def read_folder(folder: str | Path) -> ModelFolder:
     card = read(text, str(root / CARD_FILE), ModelCard)
     inside(root, card.file, "file")
     _check_words(card)
-    return ModelFolder(root, card, _labels(root, card))
+    _check_twins(root, card)
+    try:
+        chosen = card.of_file(file)
+    except KeyError:
+        raise LoadFailed(f"{root / CARD_FILE}: no twin is named {file[:200]!r}") from None
+    return ModelFolder(root, chosen, _labels(root, card))
 
 
 def inside(folder: Path, name: str, key: str) -> Path:
@@ -156,6 +165,16 @@ def _check_words(card: ModelCard) -> None:
         wrong.append("a model has at least one input and one output")
     if wrong:
         raise CardMismatch(f"card of {card.name}: " + "; ".join(wrong), model=card.name)
+
+
+def _check_twins(root: Path, card: ModelCard) -> None:
+    """Check that each file is one of its own and lies there, and that the card holds for it too."""
+    names = [card.file, *(twin.file for twin in card.twins)]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        raise CardMismatch(f"card of {card.name}: twins: {name} is listed twice", model=card.name)
+    for twin in card.twins:
+        inside(root, twin.file, "twins.file")
+        _check_words(card.of_file(twin.file))
 
 
 def _labels(root: Path, card: ModelCard) -> tuple[str, ...]:

@@ -46,7 +46,8 @@ class DerivedKey:
 
 def derived_key(sha256: str, runtime: str, version: str, options: EngineOptions) -> DerivedKey:
     """Return the key of what ``runtime`` makes here of the model with this digest."""
-    chosen = {**asdict(options), "derived": ""}  # where it is kept says nothing of what it is
+    # Where things are kept says nothing of what they are.
+    chosen = {**asdict(options), "derived": "", "engine_cache": ""}
     whole = json.dumps([_FORMAT, runtime, version, machine(), chosen], sort_keys=True)
     return DerivedKey(sha256, hashlib.sha256(whole.encode()).hexdigest())
 

@@ -94,7 +94,7 @@ def _key(spec: LoadSpec, proof: Proof) -> DerivedKey | None:
     if proof.facts.runtime != NAME or proof.weights:
         return None
     try:
-        folder = read_folder(spec.folder)
+        folder = read_folder(spec.folder, spec.file)
         digest = file_digest(inside(folder.folder, folder.card.file, "file"))
     except (LoadFailed, ConfigError):
         return None

@@ -66,6 +66,7 @@ class LoadSpec:
         options: How the model is to run.
         pipelines: Pipelines that run on it.
         limits: Bounds on what payloads may decode to.
+        file: A twin's file to load in place of the card's own; empty for the latter.
     """
 
     name: str
@@ -74,6 +75,7 @@ class LoadSpec:
     options: EngineOptions = field(default_factory=EngineOptions)
     pipelines: tuple[PipelineSpec, ...] = ()
     limits: PayloadLimits = field(default_factory=PayloadLimits)
+    file: str = ""
 
     def to_json(self) -> str:
         """Return JSON that ``from_json`` reads."""
@@ -93,6 +95,7 @@ class LoadSpec:
                 for entry in known["pipelines"]
             ),
             PayloadLimits(**known["limits"]),
+            known["file"],
         )
 
 
@@ -152,7 +155,7 @@ class LoadedModel:
         self.source = opened.source
         self.weights = opened.weights
         facts = opened.engine.facts
-        words = f"{facts.runtime} {facts.version} {facts.backend}"
+        words = " ".join(filter(None, (facts.runtime, facts.version, facts.backend, facts.precision)))
         card = opened.folder.card
         self.version = ModelVersion(spec.name, card.version, f"sha256:{card.sha256}", words)
         self._limits = spec.limits
@@ -175,7 +178,7 @@ class LoadedModel:
         """
         from gateway.inference.opening import open_folder
 
-        opened = open_folder((spec.name, spec.folder), spec.engine, spec.options, enter or _silent)
+        opened = open_folder((spec.name, spec.folder, spec.file), spec.engine, spec.options, enter or _silent)
         model = cls(spec, opened)
         model.set_pipelines(spec.pipelines)
         _give_back()

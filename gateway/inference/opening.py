@@ -38,12 +38,12 @@ class OpenedModel:
 
 
 def open_folder(
-    where: tuple[str, str], engine: str, options: EngineOptions, enter: Callable[[str], None]
+    where: tuple[str, str, str], engine: str, options: EngineOptions, enter: Callable[[str], None]
 ) -> OpenedModel:
     """Read the card, map and hash the file, look at its structure, load it, compare its tensors.
 
     Args:
-        where: The model's name and its folder.
+        where: The model's name, its folder, and a twin's file or nothing.
         engine: A runtime's name, or ``auto``.
         options: How the model is to run.
         enter: Told the stage that begins: ``structure``, ``load``.
@@ -53,19 +53,20 @@ def open_folder(
         CardMismatch: The file is not what the card says.
         OutOfMemory: The runtime could not allocate.
     """
-    name, at = where
+    name, at, file = where
     enter("structure")
     try:
-        folder = read_folder(at)
+        folder = read_folder(at, file)
     except ConfigError as error:
         raise LoadFailed(str(error), model=name) from error
     with contextlib.ExitStack() as on_failure:
         source = MappedFile.open(inside(folder.folder, folder.card.file, "file"))
         on_failure.callback(source.close)
         check_digest(folder, source.sha256)
+        _check_cache(options.engine_cache, source)
         weights = check_structure(source, folder.card.format, folder.folder)
-        for file in weights:
-            on_failure.callback(file.close)
+        for each in weights:
+            on_failure.callback(each.close)
         enter("load")
         loaded = _load((source, weights), folder, engine, options)
         check_tensors(folder.card, loaded.inputs, loaded.outputs)
@@ -109,6 +110,16 @@ def _from_derived(source: MappedFile, options: EngineOptions) -> Engine | None:
         return None
     finally:
         made.close()
+
+
+def _check_cache(folder: str, source: MappedFile) -> None:
+    """See that built engines are looked for under this file's digest: TensorRT itself looks at no weights.
+
+    Raises:
+        LoadFailed: They would be another file's.
+    """
+    if folder and not Path(folder).name.startswith(f"{source.sha256}-"):
+        raise LoadFailed(f"{source.path}: was replaced since its engines were looked for")
 
 
 def _check_unmoved(file: MappedFile) -> None:

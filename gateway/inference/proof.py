@@ -14,7 +14,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -42,6 +42,8 @@ DEFAULT_MEMORY_BYTES = 2 << 30
 _MOST_VERDICT_BYTES = 4 << 20
 _MOST_STDERR_BYTES = 64 << 10
 _KILL_WAIT_S = 5.0
+_PROGRESS = b'{"progress":'
+_MOST_PROGRESS = 200  # characters
 
 _STAGE_ERRORS: Mapping[str, type[EngineFailed]] = {
     "start": LoadFailed,
@@ -55,13 +57,34 @@ _STAGE_ERRORS: Mapping[str, type[EngineFailed]] = {
 STAGES: Final = frozenset({*_STAGE_ERRORS, "budget"})
 
 
+def _unheard(_words: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How a model is tried.
+
+    Attributes:
+        budgets: What it may cost; None for anything.
+        gently: True to leave the processors to what serves, and to give ``PATIENCE`` times as long for that.
+        heard: Told, in the event loop, what an engine that takes long to build says of its progress.
+    """
+
+    budgets: ProofBudgets | None = None
+    gently: bool = False
+    heard: Callable[[str], None] = _unheard
+
+
+_USUAL = Effort()
+
+
 async def prove(
     spec: LoadSpec,
     *,
     timeout_s: float,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
-    budgets: ProofBudgets | None = None,
-    gently: bool = False,
+    effort: Effort = _USUAL,
 ) -> Proof:
     """Load, check, warm up, dry-run and measure a model in a process of its own.
 
@@ -71,8 +94,7 @@ async def prove(
     Args:
         timeout_s: Longest time for everything together, on the wall and of each processor.
         memory_bytes: Most writable private memory that the process may map.
-        budgets: What the model may cost; None for anything.
-        gently: True to leave the processors to what serves, and to give ``PATIENCE`` times as long for that.
+        effort: What it may cost, how politely it is tried, and who hears how far it is.
 
     Raises:
         LoadFailed: The card or file cannot be read or loaded, or the process died of it.
@@ -89,21 +111,22 @@ async def prove(
         "timeout_s": timeout_s,
         "memory_bytes": memory_bytes,
         "parent": os.getpid(),
-        "politeness": GENTLE if gently else _POLITE,
+        "politeness": GENTLE if effort.gently else _POLITE,
     }
+    heard = effort.heard
     if not spec.options.derived:
-        proof = await _try_out(spec, request)
+        proof = await _try_out(spec, request, heard)
     else:
         from gateway.inference.deriving import derived_by
 
-        proof = await derived_by(lambda place: _try_out(spec, {**request, "derive": place}), spec)
-    if budgets and (wrong := beyond(proof, budgets)):
+        proof = await derived_by(lambda place: _try_out(spec, {**request, "derive": place}, heard), spec)
+    if effort.budgets and (wrong := beyond(proof, effort.budgets)):
         message = f"model {spec.name}: budget: {'; '.join(wrong)}"
         raise ValidationFailed(message, model=spec.name, stage="budget")
     return proof
 
 
-async def _try_out(spec: LoadSpec, request: Mapping[str, Any]) -> Proof:
+async def _try_out(spec: LoadSpec, request: Mapping[str, Any], heard: Callable[[str], None]) -> Proof:
     timeout_s: float = request["timeout_s"] * (PATIENCE if request["politeness"] == GENTLE else 1)
     command = [sys.executable, "-m", "gateway.inference.proof_child"]
     if request["politeness"] == GENTLE:
@@ -121,8 +144,8 @@ async def _try_out(spec: LoadSpec, request: Mapping[str, Any]) -> Proof:
         message = f"model {spec.name}: the process that tries it cannot be started: {error}"
         raise OutOfMemory(message, model=spec.name, stage="start") from error
     words = bytearray()
-    lines = bytearray()
-    talk = asyncio.ensure_future(_converse(process, json.dumps(request).encode(), (lines, words)))
+    said = _Said(heard)
+    talk = asyncio.ensure_future(_converse(process, json.dumps(request).encode(), (said, words)))
     try:
         # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the result.
         await asyncio.wait({talk}, timeout=timeout_s)
@@ -134,11 +157,13 @@ async def _try_out(spec: LoadSpec, request: Mapping[str, Any]) -> Proof:
         await asyncio.wait({talk}, timeout=_KILL_WAIT_S)
         talk.cancel()
         await asyncio.gather(talk, return_exceptions=True)
-    return _judge(spec, bytes(lines), _Ending(process.returncode, bytes(words), timeout_s if late else None))
+    return _judge(
+        spec, said.verdict(), _Ending(process.returncode, bytes(words), timeout_s if late else None)
+    )
 
 
 async def _converse(
-    process: asyncio.subprocess.Process, request: bytes, heard: tuple[bytearray, bytearray]
+    process: asyncio.subprocess.Process, request: bytes, heard: tuple[_Said, bytearray]
 ) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
@@ -148,7 +173,7 @@ async def _converse(
         await process.stdin.drain()
         process.stdin.close()
     await asyncio.gather(
-        _collect(process.stdout, heard[0], _MOST_VERDICT_BYTES),
+        heard[0].listen(process.stdout),
         _collect(process.stderr, heard[1], _MOST_STDERR_BYTES),
     )
     await process.wait()
@@ -158,6 +183,37 @@ async def _collect(stream: asyncio.StreamReader, into: bytearray, most_bytes: in
     """Read to the end, keeping no more than the first ``most_bytes``."""
     while chunk := await stream.read(65_536):
         into += chunk[: most_bytes - len(into)]
+
+
+class _Said:
+    """What the child says: its stages and verdict are kept, its progress is passed on as it comes."""
+
+    def __init__(self, heard: Callable[[str], None]) -> None:
+        self._heard = heard
+        self._kept = bytearray()
+        self._rest = b""
+
+    async def listen(self, stream: asyncio.StreamReader) -> None:
+        """Read to the end, keeping no more than a verdict may have."""
+        while chunk := await stream.read(65_536):
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            for line in lines:
+                if line.startswith(_PROGRESS):
+                    self._pass_on(line)
+                else:
+                    self._keep(line + b"\n")
+            self._rest = self._rest[:_MOST_VERDICT_BYTES]
+
+    def verdict(self) -> bytes:
+        """Return the lines that were kept."""
+        return bytes(self._kept) + self._rest
+
+    def _keep(self, line: bytes) -> None:
+        self._kept += line[: _MOST_VERDICT_BYTES - len(self._kept)]
+
+    def _pass_on(self, line: bytes) -> None:
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            self._heard(str(json.loads(line)["progress"])[:_MOST_PROGRESS])
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,16 +23,17 @@ from typing import Any
 
 from gateway.errors import ConfigError, LoadFailed
 from gateway.inference.card import check_digest, file_digest, inside, read_folder
+from gateway.inference.engine_cache import is_filled
 from gateway.inference.engines.select import choose, distribution
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.machine import machine
-from gateway.inference.proof import DEFAULT_MEMORY_BYTES, prove
+from gateway.inference.proof import DEFAULT_MEMORY_BYTES, Effort, prove
 from gateway.inference.proven import Proof
 from gateway.inference.structure import external_names
 from gateway.model import CARD_FILE, ModelFolder
 from gateway.operations.build import VERSION
 
-_FORMAT = 2
+_FORMAT = 3
 _MEMO = "digests.json"
 _MOST_PROOFS = 64
 _MOST_MEMO_ENTRIES = 1024
@@ -56,7 +57,7 @@ class ProofCache:
             CardMismatch: The file's digest is not the card's.
         """
         try:
-            model = read_folder(spec.folder)
+            model = read_folder(spec.folder, spec.file)
         except ConfigError as error:
             raise LoadFailed(str(error), model=spec.name) from error
         check_digest(model, self.digest(model.file))
@@ -156,7 +157,12 @@ class ProofCache:
 
 
 async def prove_once(
-    spec: LoadSpec, cache: ProofCache, *, timeout_s: float, memory_bytes: int = DEFAULT_MEMORY_BYTES
+    spec: LoadSpec,
+    cache: ProofCache,
+    *,
+    timeout_s: float,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    effort: Effort | None = None,
 ) -> tuple[Proof, bool]:
     """Return the kept proof of ``spec``, or prove it and keep that; True if a process was needed.
 
@@ -169,7 +175,7 @@ async def prove_once(
     proof = await asyncio.to_thread(cache.find, key)
     if proof is not None and await asyncio.to_thread(_is_complete, spec, proof):
         return proof, False
-    proof = await prove(spec, timeout_s=timeout_s, memory_bytes=memory_bytes)
+    proof = await prove(spec, timeout_s=timeout_s, memory_bytes=memory_bytes, effort=effort or Effort())
     if await asyncio.to_thread(cache.key, spec) == key:  # else the files changed meanwhile
         await asyncio.to_thread(cache.keep, key, proof)
     return proof, True
@@ -177,6 +183,8 @@ async def prove_once(
 
 def _is_complete(spec: LoadSpec, proof: Proof) -> bool:
     """Say whether what lanes are to load faster from is there too; proving again makes it again."""
+    if not is_filled(spec.options.engine_cache):
+        return False
     if not spec.options.derived:
         return True
     from gateway.inference.deriving import is_derived
@@ -187,12 +195,15 @@ def _is_complete(spec: LoadSpec, proof: Proof) -> bool:
 def _files(model: ModelFolder) -> dict[str, Path]:
     """Return every file that a card names, and the card."""
     card = model.card
-    names = [card.file, card.labels, *(sample.file for sample in card.golden)]
-    names += [str(sample.expect["outputs"]) for sample in card.golden if "outputs" in sample.expect]
+    samples = [*card.golden, *(sample for twin in card.twins for sample in twin.golden)]
+    models = [(card.file, card.format), *((twin.file, twin.format) for twin in card.twins)]
+    names = [card.labels, *(name for name, _ in models), *(sample.file for sample in samples)]
+    names += [str(sample.expect["outputs"]) for sample in samples if "outputs" in sample.expect]
     files = {name: inside(model.folder, name, "file") for name in names if name}
-    if card.format == "onnx":
-        path = inside(model.folder, card.file, "file")
-        files |= {name: inside(path.parent, name, "file") for name in external_names(path)}
+    for name, kind in models:
+        if kind == "onnx":
+            path = inside(model.folder, name, "file")
+            files |= {f"{name}: {each}": inside(path.parent, each, "file") for each in external_names(path)}
     return {CARD_FILE: model.folder / CARD_FILE, **files}
 
 

@@ -21,6 +21,7 @@ from typing import Any, TextIO
 
 from gateway.errors import GatewayError, LoadFailed, OutOfMemory
 from gateway.inference.dry_run import dry_run
+from gateway.inference.engines import progress
 from gateway.inference.loaded import LoadedModel, LoadSpec, PipelineSpec
 from gateway.inference.proof_limits import confine_child
 from gateway.inference.proven import Proof
@@ -53,6 +54,7 @@ def main() -> int:
         stage = name
         _say(verdicts, {"stage": name})
 
+    progress.listen(lambda words: _say(verdicts, {"progress": words}))
     try:
         proof = _prove(spec, enter, request.get("derive"), confined)
     except (MemoryError, GatewayError) as error:

@@ -24,6 +24,7 @@ from gateway.operations.child_start import die_with_parent
 _CLONE_NEWNET = 0x40000000
 _CPU_SPARE_S = 5
 _MOST_DESCRIPTORS = 256
+_MOST_DESCRIPTORS_OF_DRIVERS = 4096
 
 
 def confine_child(request: Mapping[str, Any], options: EngineOptions) -> str:
@@ -37,9 +38,15 @@ def confine_child(request: Mapping[str, Any], options: EngineOptions) -> str:
     die_with_parent(request["parent"])
     devices = needs_devices(options.providers, options.delegates)
     # Drivers start threads of their own; a runtime on the processor has those that it was given.
-    _limit_resources(request, (os.cpu_count() or 1) if devices else options.threads)
+    _limit_time(request, (os.cpu_count() or 1) if devices else options.threads)
+    if not devices:  # drivers map far more than they use; there the board's own limits hold
+        # Not RLIMIT_AS: runtimes reserve far more address space than they ever touch.
+        _limit(resource.RLIMIT_DATA, int(request["memory_bytes"]))
+    _limit_files(request, writes=bool(request.get("derive") or options.engine_cache), devices=devices)
     place = request.get("derive")
     writable = [Path(place).parent] if place else []
+    if options.engine_cache:
+        writable.append(Path(options.engine_cache))
     words = []
     if not devices and ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) == 0:  # root alone may
         words.append("no network")
@@ -60,15 +67,16 @@ def _give_way(politeness: int) -> None:
         Path("/proc/self/autogroup").write_text(str(politeness), encoding="ascii")
 
 
-def _limit_resources(request: Mapping[str, Any], threads: int) -> None:
+def _limit_time(request: Mapping[str, Any], threads: int) -> None:
     _give_way(request["politeness"])
     _limit(resource.RLIMIT_CORE, 0)
     # A model that never ends is ended by this, however little of a processor it gets.
     _limit(resource.RLIMIT_CPU, math.ceil(request["timeout_s"]) * threads + _CPU_SPARE_S, spare=1)
-    # Not RLIMIT_AS: runtimes reserve far more address space than they ever touch.
-    _limit(resource.RLIMIT_DATA, int(request["memory_bytes"]))
-    _limit(resource.RLIMIT_NOFILE, _MOST_DESCRIPTORS)
-    _limit(resource.RLIMIT_FSIZE, int(request["memory_bytes"]) if request.get("derive") else 0)
+
+
+def _limit_files(request: Mapping[str, Any], *, writes: bool, devices: bool) -> None:
+    _limit(resource.RLIMIT_NOFILE, _MOST_DESCRIPTORS_OF_DRIVERS if devices else _MOST_DESCRIPTORS)
+    _limit(resource.RLIMIT_FSIZE, int(request["memory_bytes"]) if writes else 0)
 
 
 def _limit(kind: int, value: int, spare: int = 0) -> None:

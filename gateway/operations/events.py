@@ -69,6 +69,21 @@ EVENTS: Final[Mapping[str, EventKind]] = {
         ("name", "fields"),
         ("name",),
     ),
+    # What models run on.
+    "engine_building": EventKind(
+        _INFO,
+        "An engine is being built for the GPU, which is done once: the model serves when that is over.",
+        ("model", "engine", "progress"),
+        ("model",),
+    ),
+    "engine_failed": EventKind(
+        _WARNING,
+        "A model did not pass its proof on a better backend; the next one is tried. See docs/gpu.md.",
+        ("model", "engine", "reason"),
+    ),
+    "engine_chosen": EventKind(
+        _INFO, "What a model runs on from its next lane on, and why.", ("model", "engine", "file", "why")
+    ),
     # Configuration.
     "config_refused": EventKind(
         _ERROR, "The file is wrong; what ran before goes on unchanged.", ("file", "issues")

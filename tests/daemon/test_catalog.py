@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from gateway.configuration.settings import ModelSettings, Settings
-from gateway.daemon import catalog
 from gateway.daemon.catalog import Catalog
+from gateway.inference import choosing
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.proof_cache import ProofCache
-from gateway.inference.proven import ProofBudgets
+from gateway.inference.proven import Proof, ProofBudgets
 from tests.inference.model_folders import copy, edit
 from tests.inference.test_proven import PROOF
 
@@ -29,13 +29,14 @@ def test_a_proof_is_kept_unless_the_files_changed_while_they_were_tried(
     nobody: Any = None
     tried: list[LoadSpec] = []
 
-    async def prove(spec: LoadSpec, **_: object) -> object:
+    async def prove(spec: LoadSpec, **_: object) -> Proof:
         tried.append(spec)
         if changed:
             edit(folder, ("version: 1.0.0", "version: 1.0.1"))
         return PROOF
 
-    monkeypatch.setattr(catalog, "prove", prove)
-    made = Catalog(DataPlane(), cache, nobody, nobody)
+    monkeypatch.setattr(choosing, "prove", prove)
+    chooser = choosing.Chooser(cache, None, choosing.Unheard())
+    made = Catalog(DataPlane(), (cache, chooser), nobody, nobody)
     assert asyncio.run(made.prove_release("motion", str(folder), settings, ProofBudgets())) is PROOF
     assert cache.find(cache.key(tried[0])) == (None if changed else PROOF)

@@ -18,7 +18,7 @@ from gateway.configuration.settings import StepSettings
 from gateway.errors import GatewayBug, GatewayError, LoadFailed, OutOfMemory, ValidationFailed, WarmupFailed
 from gateway.inference.card import file_digest
 from gateway.inference.loaded import LoadSpec, PipelineSpec
-from gateway.inference.proof import prove
+from gateway.inference.proof import Effort, prove
 from gateway.inference.proven import Proof, ProofBudgets
 from tests import onnx_writer
 from tests.inference import hostile
@@ -89,14 +89,14 @@ def test_weights_by_a_hard_link_are_read_and_their_digest_tells_whose_they_are(t
 
 def test_a_model_beyond_a_budget_is_refused_with_the_numbers() -> None:
     free = ProofBudgets(load_s=60.0, p99_ms=60_000.0, memory_bytes=1 << 30)
-    assert isinstance(tried(spec("motion-int8"), budgets=free), Proof)
-    assert isinstance(tried(spec("motion-int8"), budgets=ProofBudgets()), Proof)
+    assert isinstance(tried(spec("motion-int8"), effort=Effort(free)), Proof)
+    assert isinstance(tried(spec("motion-int8"), effort=Effort(ProofBudgets())), Proof)
     for tight, word in [
         (ProofBudgets(load_s=1e-6), "loads and warms up in"),
         (ProofBudgets(p99_ms=1e-6), "takes at p99"),
         (ProofBudgets(memory_bytes=1), "holds"),
     ]:
-        error = refused(spec("motion-int8"), budgets=tight)
+        error = refused(spec("motion-int8"), effort=Effort(tight))
         assert isinstance(error, ValidationFailed)
         assert error.attributes["stage"] == "budget"
         assert word in error.message

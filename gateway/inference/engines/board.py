@@ -16,6 +16,7 @@ class Board:
         model: Name of the board; empty if none is written down.
         soc: Its chip, such as ``tegra234``; empty if it is none of NVIDIA's.
         sm: Compute capability of its GPU as one number, such as 87; None if it is unknown or there is none.
+        gpu: Whether there is a GPU of NVIDIA's at all.
         sm_from: Where ``sm`` comes from, in words.
         l4t: Release of L4T, such as ``36.4.3``; empty if it has none.
         jetpack: First number of the JetPack; 0 if unknown.
@@ -30,6 +31,7 @@ class Board:
     model: str = ""
     soc: str = ""
     sm: int | None = None
+    gpu: bool = False
     sm_from: str = "no GPU is known"
     l4t: str = ""
     jetpack: int = 0

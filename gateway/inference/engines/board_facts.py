@@ -38,6 +38,8 @@ _PROVIDER_FILES: Final = {
     TENSORRT: "libonnxruntime_providers_tensorrt.so",
     CUDA: "libonnxruntime_providers_cuda.so",
 }
+# Nodes of drivers: of cards, of boards until JetPack 5, and since.
+_DEVICES: Final = ("dev/nvidia0", "dev/nvhost-gpu", "dev/nvgpu")
 _MOST_BYTES: Final = 1 << 20
 _L4T: Final = re.compile(r"R([0-9]{1,3}).{0,40}?REVISION:\s*([0-9.]{1,12})", re.DOTALL)
 _NUMBERS: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){0,4}")
@@ -64,6 +66,7 @@ def board_facts(
         model=_text(root, *_MODEL).strip("\0 \n"),
         soc=soc,
         sm=sm,
+        gpu=sm is not None or any((root / name).exists() for name in _DEVICES),
         sm_from=sm_from,
         l4t=l4t,
         jetpack=JETPACK_OF_L4T.get(int(l4t.partition(".")[0]), 0) if l4t else 0,

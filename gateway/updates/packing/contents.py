@@ -14,18 +14,21 @@ from gateway.updates.release import CHUNK_BYTES, MOST_FILE_BYTES, Blob
 
 
 def file_names(model: ModelFolder) -> tuple[str, ...]:
-    """Return every file that the model needs: the card, what it names, and the external data of its file.
+    """Return every file that the model needs: the card, what it names, twins too, and their external data.
 
     Raises:
         LoadFailed: One is absent or leads out of the folder, or the model file names what it must not.
         ManifestRefused: A name cannot be a file of a release.
     """
     card = model.card
-    names = [card.file, card.labels, *(sample.file for sample in card.golden)]
-    names += [str(sample.expect["outputs"]) for sample in card.golden if "outputs" in sample.expect]
-    if card.format == "onnx":
-        beside = Path(card.file).parent
-        names += [(beside / name).as_posix() for name in external_files(model.file)]
+    samples = [*card.golden, *(sample for twin in card.twins for sample in twin.golden)]
+    models = [(card.file, card.format), *((twin.file, twin.format) for twin in card.twins)]
+    names = [card.file, card.labels, *(twin.file for twin in card.twins), *(each.file for each in samples)]
+    names += [str(sample.expect["outputs"]) for sample in samples if "outputs" in sample.expect]
+    for file, kind in models:
+        if kind == "onnx":
+            beside = Path(file).parent
+            names += [(beside / name).as_posix() for name in external_files(model.folder / file)]
     kept = dict.fromkeys([CARD_FILE, *(Path(name).as_posix() for name in names if name)])
     for name in kept:
         checked_path(name, f"{model.folder / CARD_FILE}")

@@ -157,6 +157,9 @@ def _pack_copy(made: Path, options: PackOptions, earlier: Release | None, progre
         )
     progress("proving", 0, 0)
     proof = asyncio.run(prove(LoadSpec(model.card.name, str(made)), timeout_s=PROOF_LIMIT_S))
+    for twin in model.card.twins:
+        progress(f"proving {twin.file}", 0, 0)
+        asyncio.run(prove(LoadSpec(model.card.name, str(made), file=twin.file), timeout_s=PROOF_LIMIT_S))
     tried = None
     if model.card.golden:
         expected = options.mutations + 1
