@@ -33,7 +33,8 @@ class HttpLimits:
         head_s: Longest time for a request's head to arrive.
         idle_s: Longest silence between two requests; longer than common scrape intervals.
         response_s: Longest time for a response to be made and taken.
-        grace_s: Longest wait for responses under way when the listener closes.
+        grace_s: Longest wait for responses under way, and for the first request of who has just
+            connected, when the listener closes.
     """
 
     connections: int = 64
@@ -76,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._body_bytes = 0
+        self._answered = False
         self.task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -125,6 +127,11 @@ class Connection(asyncio.Protocol):
         if self.task is None:
             self._close()
 
+    def retire(self) -> None:
+        """End as soon as nobody loses by it: whose first request is still on its way gets an answer."""
+        if self._answered:
+            self.close()
+
     def abort(self) -> None:
         """End now."""
         if self._transport is not None:
@@ -168,6 +175,7 @@ class Connection(asyncio.Protocol):
             self.abort()
         finally:
             self.task = None
+            self._answered = True
         self._next_cycle()
 
     def _next_cycle(self) -> None:

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from types import TracebackType
+from typing import Final
 
+from gateway.mqtt.wait import set_by
 from gateway.serving.address import Descriptor, format_address, parse_address
 from gateway.serving.asgi import Application
 from gateway.serving.connection import Connection, HttpLimits
+
+# A client that was accepted in the last moment is made known to us a few turns of the loop later.
+_TURNS_TO_OPEN: Final = 5
 
 
 class Listener:
@@ -35,6 +41,7 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._closing = False
+        self._emptied = asyncio.Event()
 
     @property
     def address(self) -> str:
@@ -70,16 +77,22 @@ class Listener:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop listening, let responses under way finish within the grace time, cut the rest."""
+        """Stop listening, answer who is connected already within the grace time, cut the rest.
+
+        Whoever connects from now on waits for the next process, where the socket is the service manager's.
+        """
         server, self._closing = self._server, True
         if server is None:
             return
         server.close()
+        for _ in range(_TURNS_TO_OPEN):
+            await asyncio.sleep(0)
         for connection in tuple(self._connections):
-            connection.close()
+            connection.retire()
+        if self._connections:
+            self._emptied.clear()
+            await set_by(self._emptied, time.monotonic() + self._limits.grace_s)
         tasks = [connection.task for connection in self._connections if connection.task is not None]
-        if tasks:
-            await asyncio.wait(tasks, timeout=self._limits.grace_s)
         for connection in tuple(self._connections):
             connection.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -87,7 +100,7 @@ class Listener:
 
     def opened(self, connection: Connection) -> bool:
         """Take a connection in; False if there are too many."""
-        if len(self._connections) >= self._limits.connections or self._closing:
+        if len(self._connections) >= self._limits.connections:
             return False
         self._connections.add(connection)
         return True
@@ -95,6 +108,8 @@ class Listener:
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
+        if not self._connections:
+            self._emptied.set()
 
     def _connection(self) -> Connection:
         return Connection(self._app, self._limits, self)

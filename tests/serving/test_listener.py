@@ -238,6 +238,44 @@ def test_a_response_under_way_is_finished_when_the_listener_closes() -> None:
     asyncio.run(run())
 
 
+def test_who_had_connected_before_the_listener_closed_gets_an_answer_although_it_asks_later() -> None:
+    async def late(listener: Listener, ends: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bytes:
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert listener.closing
+        ends[1].write(b"GET /late HTTP/1.1\r\nhost: x\r\n\r\n")
+        answer = await ends[0].read()
+        ends[1].close()
+        return answer
+
+    async def run() -> None:
+        async with Listener(echo, "127.0.0.1:0", HttpLimits(grace_s=30)) as listener:
+            host, port = listener.address.split(":")
+            clients = [await asyncio.open_connection(host, int(port)) for _ in range(3)]
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert len(listener._connections) == len(clients)
+            asking = [asyncio.ensure_future(late(listener, ends)) for ends in clients]
+        for answer in await asyncio.gather(*asking):
+            assert answer.endswith(b"GET /late")
+            assert b"connection: close" in answer.lower()
+
+    asyncio.run(run())
+
+
+def test_a_client_that_was_answered_and_idles_does_not_delay_the_end() -> None:
+    async def run() -> None:
+        async with Listener(echo, "127.0.0.1:0", HttpLimits(grace_s=3600)) as listener:
+            host, port = listener.address.split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET /one HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert (await reader.readuntil(b"GET /one")).startswith(b"HTTP/1.1 200")
+        assert await reader.read() == b""
+        writer.close()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
 def test_a_response_that_never_ends_is_cut_off_when_the_listener_closes() -> None:
     asked = asyncio.Event()
     cancelled: list[bool] = []
