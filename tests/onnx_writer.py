@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-_TYPES = {"float32": 1, "int64": 7, "bool": 9}
+_TYPES = {"float32": 1, "int64": 7, "bool": 9, "float16": 10}
 _INT, _GRAPH = 2, 5
 
 
@@ -60,6 +60,18 @@ def product(path: Path, seed: int = 1, **more: Any) -> Path:
     weights = np.random.default_rng(seed).normal(size=(16, 4)).astype(np.float32)
     ports = ([("x", "float32", (1, 16))], [("y", "float32", (1, 4))])
     return write(path, Graph([node("MatMul", ["x", "w"], ["y"])], *ports, {"w": weights}), **more)
+
+
+def halved(path: Path, seed: int = 1) -> Path:
+    """Write the same model with its weights in float16, as converters do: inputs and outputs stay float32."""
+    weights = np.random.default_rng(seed).normal(size=(16, 4)).astype(np.float16)
+    ports = ([("x", "float32", (1, 16))], [("y", "float32", (1, 4))])
+    nodes = [
+        node("Cast", ["x"], ["x16"], to=_TYPES["float16"]),
+        node("MatMul", ["x16", "w"], ["y16"]),
+        node("Cast", ["y16"], ["y"], to=_TYPES["float32"]),
+    ]
+    return write(path, Graph(nodes, *ports, {"w": weights}))
 
 
 def beside(path: Path, where: External) -> Path:

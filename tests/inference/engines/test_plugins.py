@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,25 +14,10 @@ from gateway.inference.engines.sticky import is_sticky
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.proof import prove
 from gateway.inference.proven import Proof
-from tests.inference.bench_of_lanes import PLUGINS, ROOT
 from tests.inference.model_folders import MODELS
+from tests.inference.played import FAKE, Play, scripted
 
-FAKE = "FakeExecutionProvider"
-Play = Callable[..., None]
-
-
-@pytest.fixture
-def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Play:
-    """Write the script by which the provider goes wrong; children find provider and script."""
-    path = tmp_path / "script.json"
-    monkeypatch.setenv("PYTHONPATH", f"{PLUGINS}{os.pathsep}{ROOT}")
-    monkeypatch.setenv("ORT_FAKE_PROVIDER", str(path))
-
-    def write(**script: Any) -> None:
-        path.write_text(json.dumps(script))
-
-    write()
-    return write
+play = pytest.fixture(scripted)
 
 
 def proven(*providers: str, exact: bool = True) -> Proof:
