@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from gateway.configuration.settings import Settings
 from gateway.daemon.demand_watch import DemandWatch
@@ -56,6 +57,18 @@ class Fleet:
         )
         self._asked_s = now_s
         return demands
+
+    def refreshed(self, demands: Sequence[ModelDemand]) -> tuple[ModelDemand, ...]:
+        """Return demands with the lanes that there are now, without models that serve no longer."""
+        found = []
+        for demand in demands:
+            scheduler = self._serving.get(demand.model)
+            if scheduler is not None and scheduler.pool.in_service:
+                ready = [lane for lane in scheduler.pool.lanes if lane.state is LaneState.READY]
+                starting = max(0, scheduler.pool.wanted - len(ready))
+                idle = sum(not lane.in_flight for lane in ready)
+                found.append(replace(demand, ready=len(ready), starting=starting, idle=idle))
+        return tuple(found)
 
     def resize(self, model: str, lanes: int) -> int:
         """Give a model so many lanes; return how many it had."""

@@ -102,7 +102,7 @@ class House:
             refused=self._frame_refused,
             metrics=self.metrics,
             max_payload_bytes=lambda: self.settings.inference.max_payload_bytes,
-            admits=lambda _priority: True,
+            admits=lambda _model, _priority: True,
         )
         who = SensorIdentity(self.id, self.epoch)
         self.sensing = await self._open.enter_async_context(

@@ -64,7 +64,7 @@ class IntakePorts:
         refused: Told of every dropped frame's error, for the log.
         metrics: Counts.
         max_payload_bytes: Returns the largest payload taken, as configured now.
-        admits: Says whether frames of a priority are taken now.
+        admits: Says whether frames of a priority are taken for a model now.
     """
 
     submit: Submit
@@ -74,7 +74,7 @@ class IntakePorts:
     refused: Callable[[str, str, GatewayError], None]
     metrics: Metrics
     max_payload_bytes: Callable[[], int]
-    admits: Callable[[int], bool]
+    admits: Callable[[str, int], bool]
 
 
 @dataclass(slots=True)
@@ -185,7 +185,7 @@ class Intake:
     def _submit(self, frame: _Frame, payload: bytes, declared: str, life: _Life) -> None:
         message, stream = frame.message, self.stream
         for route in self.routes:
-            if not self._ports.admits(route.priority):
+            if not self._ports.admits(route.model, route.priority):
                 self._count(Paused.label)
                 self._done_with(frame)
                 continue

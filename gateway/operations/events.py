@@ -165,6 +165,25 @@ EVENTS: Final[Mapping[str, EventKind]] = {
     "lanes_changed": EventKind(
         _INFO, "A worker became ready or has gone.", ("model", "ready", "wanted"), ("model",)
     ),
+    "lanes_scaled": EventKind(
+        _INFO,
+        "A model got another lane because it was wanted, or lost some for want of memory or of work.",
+        ("model", "was", "to", "reason", "why", "device"),
+    ),
+    "growth_held": EventKind(
+        _INFO,
+        "A model would use another lane and does not get it, for this reason; said when the reason changes.",
+        ("model", "reason", "why"),
+        ("model", "reason"),
+    ),
+    "admission_paused": EventKind(
+        _WARNING,
+        "Memory is short although no model has a lane to spare: frames of this priority and lower ones wait.",
+        ("priority", "reason", "why", "device"),
+    ),
+    "admission_resumed": EventKind(
+        _INFO, "Frames of this priority are taken again.", ("priority", "reason", "why", "device")
+    ),
     "payload_quarantined": EventKind(
         _ERROR,
         "A payload crashed a worker twice and is refused from now on.",

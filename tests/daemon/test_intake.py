@@ -63,7 +63,7 @@ class Recorder:
             refused=self.refused,
             metrics=Metrics(),
             max_payload_bytes=lambda: limit,
-            admits=lambda priority: priority >= self.least_priority,
+            admits=lambda _model, priority: priority >= self.least_priority,
         )
         stream = stream or Stream("frame", "cam/frame", Declaration(media="image/jpeg"))
         return Intake("cam", stream, routes or (_route("p"),), ports)

@@ -44,7 +44,7 @@ def _intake(metrics: Metrics) -> Intake:
         recorder.refused,
         metrics,
         lambda: 1000,
-        lambda _priority: True,
+        lambda _model, _priority: True,
     )
     return Intake("cam", Stream("frame", "cam/frame"), (), ports)
 

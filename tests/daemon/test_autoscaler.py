@@ -1,0 +1,204 @@
+"""The autoscaler on real lanes: memory is scripted, demand and lanes are real."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from gateway.configuration.settings import (
+    ModelSettings,
+    PipelineSettings,
+    ScalingSettings,
+    Settings,
+    StepSettings,
+)
+from gateway.daemon.autoscaler import Autoscaler
+from gateway.daemon.demand_watch import DemandWatch
+from gateway.daemon.fleet import Fleet
+from gateway.daemon.lane_costs import LaneCosts
+from gateway.errors import OutOfMemory
+from gateway.inference.batching import BatchLimits
+from gateway.inference.dataplane import DataPlane
+from gateway.inference.limits import PoolLimits, SchedulerLimits
+from gateway.inference.loaded import PipelineSpec
+from gateway.inference.request import InferRequest, Outcome, RequestState, Ticket
+from gateway.inference.scheduler import Scheduler
+from gateway.operations.metrics import Metrics
+from gateway.operations.restart import RestartLimits
+from gateway.scaling.sample import HOST, DeviceMemory, Sample, Source
+from tests.inference.bench_of_lanes import PLUGINS, ROOT, Seen, payload, request, spec
+from tests.inference.test_scheduler import run, until
+
+_GIB = 1 << 30
+_DOZING = PipelineSpec(
+    "motion",
+    (StepSettings("window", {"carry": False}),),
+    (StepSettings("doze", {"milliseconds": 30.0}),),
+)
+_SCALING = ScalingSettings(sample_interval_s=1000.0, cooldown_s=0.0, idle_s=1000.0, reserve_bytes=0)
+
+
+@pytest.fixture(autouse=True)
+def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{PLUGINS}{os.pathsep}{ROOT}")
+
+
+@dataclass
+class Scripted:
+    """A board whose memory the test says; time passes in its samples alone."""
+
+    autoscaler: Autoscaler
+    scheduler: Scheduler
+    dataplane: DataPlane
+    watch: DemandWatch
+    metrics: Metrics
+    hurried: list[bool]
+    at_s: float = field(default_factory=time.monotonic)
+
+    async def look(self, used: float, times: int = 1) -> None:
+        """Take so many samples in which so much of the memory is in use."""
+        for _ in range(times):
+            self.at_s += 1000.0
+            available = int(8 * _GIB * (1 - used))
+            memory = DeviceMemory(HOST, Source.MEMINFO, "as the test says", 8 * _GIB, available)
+            await self.autoscaler.look(Sample(self.at_s, {HOST: memory}))
+
+    async def keep_busy(self, until_over: asyncio.Event) -> None:
+        """Keep every lane at work until the event is set."""
+
+        async def one(number: int) -> None:
+            while not until_over.is_set():
+                await self.dataplane.infer(request(payload(), f"s{number}"))
+
+        await asyncio.gather(*(one(number) for number in range(6)))
+
+
+class _Samples:
+    def __init__(self, hurried: list[bool]) -> None:
+        self._hurried = hurried
+
+    async def next_sample(self) -> Sample:
+        raise AssertionError("the test looks by itself")
+
+    def hurry(self) -> None:
+        self._hurried.append(True)
+
+
+@contextlib.asynccontextmanager
+async def scripted(lanes: int = 1, **scaling: object) -> AsyncIterator[Scripted]:
+    settings = Settings(
+        models={"motion": ModelSettings(str(ROOT / "models" / "motion-int8"), lanes=lanes, max_lanes=3)},
+        pipelines={
+            "low": PipelineSettings("motion", priority=0),
+            "high": PipelineSettings("motion", priority=5),
+        },
+        scaling=_SCALING,
+    )
+    watch, metrics, hurried = DemandWatch(Seen()), Metrics(), list[bool]()
+    limits = SchedulerLimits(BatchLimits(1, 256), PoolLimits(5.0, 60.0, RestartLimits(0.01, 0.1, 50, 60.0)))
+    scheduler = Scheduler(spec("motion-int8", _DOZING), lanes=lanes, limits=limits, observer=watch)
+    await scheduler.start()
+    dataplane = DataPlane()
+    dataplane.serve("motion", scheduler)
+    fleet = Fleet(dataplane.serving, watch, LaneCosts(lambda _pid: 50 << 20), lambda: settings)
+    autoscaler = Autoscaler(_Samples(hurried), fleet, watch, metrics, settings.scaling)
+    try:
+        yield Scripted(autoscaler, scheduler, dataplane, watch, metrics, hurried)
+    finally:
+        await scheduler.close()
+
+
+async def _busy_samples(board: Scripted, used: float, times: int) -> None:
+    """Take samples between which the lanes work."""
+    over = asyncio.Event()
+    working = asyncio.ensure_future(board.keep_busy(over))
+    try:
+        for _ in range(times):
+            seen = len(board.scheduler.pool.lanes)
+            await asyncio.sleep(0.3)  # what is measured is how busy lanes were meanwhile
+            await board.look(used)
+            await until(lambda: board.scheduler.pool.ready == board.scheduler.pool.wanted)
+            assert len(board.scheduler.pool.lanes) <= seen + 1
+    finally:
+        over.set()
+        await working
+
+
+def test_lanes_that_stay_busy_get_more_of_them_one_at_a_time_up_to_the_most() -> None:
+    async def test() -> None:
+        async with scripted() as board:
+            await _busy_samples(board, 0.5, 2)
+            assert board.scheduler.pool.ready == 1
+            await _busy_samples(board, 0.5, 12)
+            assert board.scheduler.pool.ready == 3
+            assert (("motion", "grow", "demand"), 2) in board.metrics.scaling_decisions.values()
+            last = board.autoscaler.status()["models"]
+            assert isinstance(last, list)
+            assert last[0]["last"]["reason"] == "at_max"
+
+    run(test())
+
+
+def test_above_the_mark_lanes_go_and_then_low_priorities_wait_until_there_is_room_again() -> None:
+    async def test() -> None:
+        async with scripted(lanes=3) as board:
+            assert board.autoscaler.admits("motion", 0)
+            await board.look(0.9, 2)
+            assert board.scheduler.pool.wanted == 3
+            await board.look(0.9)
+            assert board.scheduler.pool.wanted < 3
+            await board.look(0.9, 12)
+            assert board.scheduler.pool.wanted == 1
+            assert not board.autoscaler.admits("motion", 0)
+            assert board.autoscaler.admits("motion", 5)
+            assert board.autoscaler.paused() == {HOST: 0}
+            await board.look(0.5, 12)
+            assert board.autoscaler.admits("motion", 0)
+            assert board.autoscaler.paused() == {}
+            await until(lambda: len(board.scheduler.pool.lanes) == 1)
+            await board.dataplane.infer(request(payload()))
+
+    run(test())
+
+
+def test_an_allocation_that_failed_retires_lanes_at_once() -> None:
+    async def test() -> None:
+        async with scripted(lanes=3) as board:
+            await board.look(0.5)
+            asked = InferRequest("motion", "motion", "s", b"", "{}", 0.0, 1.0)
+            ticket = Ticket(1, asked, lambda _t, _o: None)
+            error = OutOfMemory("no memory for a batch of 1")
+            board.watch.request_ended(ticket, Outcome(RequestState.FAILED, error=error))
+            assert board.scheduler.pool.wanted < 3
+
+    run(test())
+
+
+def test_a_lane_that_was_killed_has_the_next_sample_taken_at_once() -> None:
+    async def test() -> None:
+        async with scripted(lanes=2) as board:
+            os.kill(board.scheduler.pool.lanes[0].pid, 9)
+            await until(lambda: board.hurried == [True])
+            await until(lambda: board.scheduler.pool.ready == 2)
+
+    run(test())
+
+
+def test_without_scaling_lanes_stay_as_they_are_and_all_frames_are_taken() -> None:
+    async def test() -> None:
+        async with scripted(lanes=3) as board:
+            await board.look(0.9, 20)
+            assert not board.autoscaler.admits("motion", 0)
+            board.autoscaler.reconfigure(ScalingSettings(enabled=False))
+            assert board.autoscaler.admits("motion", 0)
+            wanted = board.scheduler.pool.wanted
+            await board.look(0.95, 20)
+            assert board.scheduler.pool.wanted == wanted
+
+    run(test())
