@@ -75,6 +75,7 @@ CHECKS: Final[Mapping[str, str]] = {
     "broker.round_trip": "A message published is a message received, and how soon.",
     "broker.persistence": "Retained messages outlive a restart of the broker.",
     "models.runs": "The model loads, matches its card, and runs; what it costs.",
+    "models.backend": "The model runs on the best that this board has; nothing better failed.",
     "models.in_time": "One inference is shorter than its frames live.",
     "models.sharing": "Lanes of one model share its weights, so that another one costs little.",
     "models.room": "All lanes together fit the memory that is left.",

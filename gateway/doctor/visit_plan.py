@@ -18,7 +18,7 @@ from gateway.doctor.readers.clock import read_clock
 from gateway.doctor.readers.configuration import read_configuration
 from gateway.doctor.readers.gpu import read_gpu
 from gateway.doctor.readers.memory import read_memory
-from gateway.doctor.readers.models import read_models
+from gateway.doctor.readers.models import limit_s, read_models
 from gateway.doctor.readers.packages import pip_command, read_packages
 from gateway.doctor.readers.power import read_power
 from gateway.doctor.readers.runtimes import read_trials
@@ -48,6 +48,7 @@ from gateway.scaling.sample import HOST, Sample
 UNIT: Final = "gateway.service"
 _SPARE_S: Final = 15.0
 _TRIALS_LIMIT_S: Final = 600.0
+_MOST_CANDIDATES: Final = 4
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,9 @@ class VisitPlan:
         if not choices.offline:
             plan.append(("broker", self._broker_findings, 2 * LIMIT_S))
         if choices.models:
-            times = sum(model.load_timeout_s + _SPARE_S for model in self._settings.models.values())
-            plan.append(("models", self._model_findings, times + _SPARE_S))
+            names = self._settings.models
+            times = sum(limit_s(name, self._settings, self._board) + _SPARE_S for name in names)
+            plan.append(("models", self._model_findings, _MOST_CANDIDATES * times + _SPARE_S))
         return plan
 
     @cached_property
@@ -170,7 +172,7 @@ class VisitPlan:
     def _model_findings(self) -> Iterator[Finding]:
         memory = self._sample.memory.get(HOST)
         yield from judge_models(
-            asyncio.run(read_models(self._settings)),
+            asyncio.run(read_models(self._settings, self._board)),
             available_bytes=None if memory is None else memory.available_bytes,
             reserve_bytes=self._settings.scaling.reserve_bytes,
             file=self._choices.file,

@@ -252,6 +252,12 @@ CASES: Final[dict[str, Case]] = {
         PROBLEM,
         "gateway check gateway.yaml",
     ),
+    "models.backend": Case(
+        models(MODEL),
+        models(replace(MODEL, failed=("TensorrtExecutionProvider int8: no kernel image",))),
+        WARNING,
+        "models.door.providers",
+    ),
     "models.in_time": Case(
         models(MODEL), models(replace(MODEL, p99_ms=1200.0)), PROBLEM, "ttl_ms of its pipelines above 2400"
     ),

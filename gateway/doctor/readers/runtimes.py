@@ -75,7 +75,7 @@ def try_out(trial: Trial, command: tuple[str, ...] = _COMMAND, limit_s: float = 
 def _to_try(settings: Settings, board: Board) -> Iterator[Trial]:
     models = settings.models.values()
     engines = {model.engine for model in models}
-    asked = {provider for model in models for provider in model.providers}
+    asked = {provider for model in models for provider in model.providers or (CPU,)}
     here = {name for name, module in _MODULES.items() if util.find_spec(module) is not None}
     for name in ("litert", "tflite-runtime"):
         if name in here or name in engines:

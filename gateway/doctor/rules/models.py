@@ -17,6 +17,8 @@ class ModelFacts:
         folder: Where it lies.
         error: Why it cannot serve; empty if it can.
         engine: What ran it.
+        why: Why on that, in words.
+        failed: What would have been better and did not hold, with what happened.
         latency_ms: Median of one row; 0 with an error.
         p99_ms: At p99.
         load_s: Seconds to load and warm up.
@@ -30,6 +32,8 @@ class ModelFacts:
     folder: str
     error: str = ""
     engine: str = ""
+    why: str = ""
+    failed: tuple[str, ...] = ()
     latency_ms: float = 0.0
     p99_ms: float = 0.0
     load_s: float = 0.0
@@ -79,6 +83,7 @@ def _one(model: ModelFacts, file: str) -> Iterator[Finding]:
         f"{model.memory_bytes / 1e6:.0f} MB a lane"
     )
     yield ok("models.runs", f"{model.name}: {model.engine}: {cost}", **figures)
+    yield _backend(model)
     if model.ttl_ms is not None and model.p99_ms > model.ttl_ms:
         yield problem(
             "models.in_time",
@@ -90,6 +95,23 @@ def _one(model: ModelFacts, file: str) -> Iterator[Finding]:
     elif model.ttl_ms is not None:
         yield ok("models.in_time", f"{model.name}: its frames live {model.ttl_ms:g} ms", model=model.name)
     yield from _sharing(model)
+
+
+def _backend(model: ModelFacts) -> Finding:
+    check = "models.backend"
+    if model.failed:
+        return warning(
+            check,
+            f"{model.name}: runs on {model.engine}; better ones failed: {'; '.join(model.failed)}",
+            "it is slower than this board could be, or takes the processor from others",
+            "gateway doctor --only packages --only runtimes --only gpu  # why",
+            f"or set models.{model.name}.providers to what it shall run on",
+            model=model.name,
+            failed=len(model.failed),
+        )
+    return ok(
+        check, f"{model.name}: {model.engine}: {model.why or 'as configured'}", model=model.name, failed=0
+    )
 
 
 def _sharing(model: ModelFacts) -> Iterator[Finding]:
