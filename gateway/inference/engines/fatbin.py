@@ -34,6 +34,7 @@ _ENTRY: Final = struct.Struct(
     "<HHIQIIHHI"
 )  # kind, version, header, size, packed size, options, minor, major, sm
 _PTX, _CUBIN = 1, 2
+_NOTHING: Final = (0, 0)  # what begins like a container and is none counts as a piece of unknown kind
 
 _TEGRA: Final = frozenset({53, 62, 72, 87, 101, 110})
 
@@ -127,6 +128,7 @@ def _code(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int]]:
             return
         after = _container_end(data, at, end)
         if after is None:
+            yield _NOTHING
             at += len(_MAGICS[0])
             continue
         yield from _entries(data, at + _CONTAINER.unpack_from(data, at)[2], after)

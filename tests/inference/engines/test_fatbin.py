@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnxruntime.capi import onnxruntime_pybind11_state
 
 from gateway.errors import LoadFailed
+from gateway.inference.engines import fatbin
 from gateway.inference.engines.fatbin import GpuCode, gpu_code
 from tests.inference.engines.elf_writer import CUBIN, OTHER, PTX, TO_LINK, container, entry, library
 
@@ -47,11 +48,20 @@ def test_what_merely_looks_like_a_container_is_passed_over(tmp_path: Path) -> No
 
 
 def test_real_libraries_without_gpu_code_have_none() -> None:
-    module = (
-        np._core._multiarray_umath.__file__ if hasattr(np, "_core") else np.core._multiarray_umath.__file__
-    )
-    assert gpu_code(Path(module)) == code(set())
+    assert gpu_code(Path(onnxruntime_pybind11_state.__file__)) == code(set())
     assert gpu_code(Path(sys.executable).resolve()) == code(set())
+
+
+def test_a_file_that_begins_containers_for_ever_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fatbin, "MOST_ENTRIES", 100)
+    path = library(tmp_path / "lib.so", [(".nv_fatbin", b"\x50\xed\x55\xba" * 101)])
+    with pytest.raises(LoadFailed, match="more than 100 pieces"):
+        gpu_code(path)
+    path = library(tmp_path / "lib.so", [(".nv_fatbin", container(*[entry(CUBIN, 87)] * 101))])
+    with pytest.raises(LoadFailed, match="more than 100 pieces"):
+        gpu_code(path)
 
 
 @pytest.mark.parametrize(
