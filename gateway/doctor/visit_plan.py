@@ -124,7 +124,7 @@ class VisitPlan:
 
     @cached_property
     def _sample(self) -> Sample:
-        return read_sample(self._root, self._settings)
+        return read_sample(self._root)
 
     def _configuration_findings(self) -> Iterator[Finding]:
         yield from judge_configuration(self._configuration[1])
@@ -143,7 +143,7 @@ class VisitPlan:
         yield from judge_trials(read_trials(self._settings, self._board), pip_command())
 
     def _gpu_findings(self) -> Iterator[Finding]:
-        nvml = read_nvml(self._settings)
+        nvml = read_nvml()
         yield from judge_gpu(read_gpu(self._root, self._settings, self._board, self._service, nvml))
 
     def _memory_findings(self) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from gateway.doctor.rules.configuration import ConfigurationFacts, judge_configu
 from gateway.doctor.rules.gpu import NvmlFacts, judge_gpu
 from gateway.doctor.rules.memory import Swap, judge_memory
 from gateway.doctor.rules.models import ModelFacts, judge_models
-from gateway.doctor.rules.packages import GpuCode, judge_packages
+from gateway.doctor.rules.packages import CudaLibrary, judge_packages
 from gateway.doctor.rules.power import Clock, Zone, judge_power
 from gateway.doctor.rules.runtimes import judge_trials
 from gateway.doctor.rules.service import judge_service
@@ -65,7 +65,7 @@ def models(*facts: ModelFacts, available_bytes: int | None = GIB) -> Iterable[Fi
 ISSUE = ConfigIssue("gateway.yaml", 3, 5, "mqtt.keepalive", "unknown key; did you mean keepalive_s?")
 FULL = DeviceMemory(HOST, Source.MEMINFO, "it is all there is", 8 * GIB, GIB)
 # What PyPI's aarch64 wheel of onnxruntime-gpu was found to hold.
-OTHERS = GpuCode(frozenset({89, 90, 120, 121}))
+OTHERS = CudaLibrary("sm_89, sm_90, sm_120, sm_121", fits=False)
 TFLITE = {**PACKAGES.versions, "tflite-runtime": "2.14.0"}
 
 CASES: Final[dict[str, Case]] = {
@@ -138,7 +138,7 @@ CASES: Final[dict[str, Case]] = {
     ),
     "packages.cuda_code": Case(
         judge_packages(PACKAGES),
-        judge_packages(replace(PACKAGES, code=OTHERS)),
+        judge_packages(replace(PACKAGES, library=OTHERS)),
         PROBLEM,
         "jp6/cu126 onnxruntime-gpu",
     ),

@@ -9,7 +9,7 @@ from gateway.doctor.rules.broker import BrokerFacts
 from gateway.doctor.rules.gpu import GpuFacts, NvmlFacts
 from gateway.doctor.rules.memory import MemoryFacts, Swap
 from gateway.doctor.rules.models import ModelFacts
-from gateway.doctor.rules.packages import GpuCode, PackageFacts
+from gateway.doctor.rules.packages import CudaLibrary, PackageFacts
 from gateway.doctor.rules.power import Clock, PowerFacts, Zone
 from gateway.doctor.rules.runtimes import Trial
 from gateway.doctor.rules.service import ServiceFacts
@@ -69,7 +69,7 @@ PACKAGES = PackageFacts(
     formats=frozenset({"onnx", "tflite"}),
     providers=frozenset({CUDA, "CPUExecutionProvider"}),
     capability=87,
-    code=GpuCode(frozenset({87})),
+    library=CudaLibrary("sm_87", fits=True),
     jetpack=6,
 )
 TRIAL = Trial("onnxruntime", CUDA, True, "1.23.0", CUDA, 0.41, 0.0)

@@ -14,7 +14,7 @@ from gateway.doctor.rules.configuration import ConfigurationFacts, judge_configu
 from gateway.doctor.rules.gpu import NvmlFacts, judge_gpu
 from gateway.doctor.rules.memory import Swap, judge_memory
 from gateway.doctor.rules.models import judge_models
-from gateway.doctor.rules.packages import GpuCode, judge_packages
+from gateway.doctor.rules.packages import CudaLibrary, judge_packages
 from gateway.doctor.rules.power import judge_power
 from gateway.doctor.rules.service import judge_service
 from gateway.doctor.rules.store import judge_store
@@ -85,7 +85,7 @@ def test_a_file_that_may_not_be_read_is_not_called_wrong() -> None:
 
 
 def test_code_for_another_gpu_is_a_problem_only_where_a_model_asks_for_it() -> None:
-    other = replace(PACKAGES, code=GpuCode(frozenset({89, 90, 120, 121})))
+    other = replace(PACKAGES, library=CudaLibrary("sm_89, sm_90, sm_120, sm_121", fits=False))
     assert of(judge_packages(other), "packages.cuda_code").verdict is PROBLEM
     unasked = of(judge_packages(replace(other, providers=frozenset())), "packages.cuda_code")
     assert unasked.verdict is WARNING
@@ -97,14 +97,14 @@ def test_code_for_another_gpu_is_a_problem_only_where_a_model_asks_for_it() -> N
 def test_a_build_without_cuda_is_a_problem_where_a_model_asks_for_it() -> None:
     plain = {**PACKAGES.versions, "onnxruntime": "1.23.2"}
     del plain["onnxruntime-gpu"]
-    facts = replace(PACKAGES, versions=plain, code=None)
+    facts = replace(PACKAGES, versions=plain, library=None)
     assert of(judge_packages(facts), "packages.cuda_code").verdict is PROBLEM
     unasked = judge_packages(replace(facts, providers=frozenset()))
     assert not [each for each in unasked if each.check == "packages.cuda_code"]
 
 
 def test_a_missing_runtime_is_a_problem_only_where_a_model_needs_it() -> None:
-    bare = replace(PACKAGES, versions={"numpy": "2.2.6"}, code=None, formats=frozenset({"tflite"}))
+    bare = replace(PACKAGES, versions={"numpy": "2.2.6"}, library=None, formats=frozenset({"tflite"}))
     found = list(judge_packages(bare))
     assert of(found, "packages.onnxruntime").verdict is WARNING
     assert of(found, "packages.tflite").verdict is PROBLEM

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.doctor.rules.packages import GpuCode
 from gateway.doctor.rules.power import fastest
 from gateway.doctor.rules.version import at_least, name_of, unmet, version_of
 from gateway.doctor.rules.who import Node, Who, drop_in, may_use
@@ -70,25 +69,6 @@ def test_rights_are_those_of_the_first_of_owner_group_and_others_that_fits(
     shift = 6 if uid == node.uid else 3 if node.gid in gids else 0
     expected = uid == 0 or (node.mode >> shift) & 0o6 == 0o6
     assert may_use(Who("x", uid, gids), node) is expected
-
-
-@pytest.mark.parametrize(
-    ("code", "capability", "runs"),
-    [
-        (GpuCode(frozenset({89, 90, 120, 121})), 87, False),  # what a wheel for servers holds, on an Orin
-        (GpuCode(frozenset({89, 90, 120, 121})), 110, False),
-        (GpuCode(frozenset({87})), 87, True),
-        (GpuCode(frozenset({80})), 87, True),  # the same generation runs older code
-        (GpuCode(frozenset({89})), 87, False),
-        (GpuCode(frozenset(), frozenset({72})), 87, True),  # a driver compiles it
-        (GpuCode(frozenset(), frozenset({90})), 87, False),
-        (GpuCode(frozenset()), 53, False),
-    ],
-)
-def test_code_runs_on_its_own_generation_or_where_it_can_be_compiled(
-    code: GpuCode, capability: int, runs: bool
-) -> None:
-    assert code.runs_on(capability) is runs
 
 
 def test_the_fastest_mode_is_the_one_whose_name_says_so() -> None:

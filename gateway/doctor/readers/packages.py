@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from gateway.configuration.settings import Settings
-from gateway.doctor.rules.packages import LOOKED_FOR, GpuCode, PackageFacts
+from gateway.doctor.rules.packages import LOOKED_FOR, CudaLibrary, PackageFacts
 from gateway.doctor.rules.version import name_of, unmet
+from gateway.errors import LoadFailed
 from gateway.inference.engines.board import Board
+from gateway.inference.engines.fatbin import gpu_code
 
 _OWN_NAME: Final = "jetson-gateway"
 _CUDA_LIBRARY: Final = "capi/libonnxruntime_providers_cuda.so"
@@ -29,7 +31,7 @@ def read_packages(settings: Settings, board: Board) -> PackageFacts:
         formats=frozenset(form for model in models for form in _formats(Path(model.path))),
         providers=frozenset(provider for model in models for provider in model.providers),
         capability=board.sm,
-        code=_gpu_code(),
+        library=read_cuda_library(_runtime(), board.sm),
         jetpack=board.jetpack,
     )
 
@@ -65,11 +67,24 @@ def _formats(folder: Path) -> set[str]:
         return set()
 
 
-def _gpu_code() -> GpuCode | None:
-    """Return what the CUDA library holds; None if there is none, or it cannot be read."""
-    found = util.find_spec("onnxruntime")
-    places = list(found.submodule_search_locations or ()) if found is not None else []
-    library = Path(places[0]) / _CUDA_LIBRARY if places else None
+def read_cuda_library(runtime: Path | None, capability: int | None) -> CudaLibrary | None:
+    """Return what the CUDA library of an ONNX Runtime was compiled for; None if it has none.
+
+    Args:
+        runtime: Folder of its package; None if there is none.
+        capability: Which code this board's GPU runs; None if it is none that is known.
+    """
+    library = runtime / _CUDA_LIBRARY if runtime is not None else None
     if library is None or not library.is_file():
         return None
-    return None
+    try:
+        code = gpu_code(library)
+    except LoadFailed as error:
+        return CudaLibrary(trouble=error.message)
+    return CudaLibrary(str(code), None if capability is None else code.runs_on(capability))
+
+
+def _runtime() -> Path | None:
+    found = util.find_spec("onnxruntime")
+    places = list(found.submodule_search_locations or ()) if found is not None else []
+    return Path(places[0]) if places else None

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
-from gateway.configuration.settings import Settings
+from gateway.doctor.readers.text import read_text
 from gateway.doctor.rules.gpu import NvmlFacts
 from gateway.operations.memory import read_memory
-from gateway.scaling.sample import HOST, DeviceMemory, Sample, Source
+from gateway.scaling.sample import HOST, DeviceMemory, Pressure, Sample, Source
 
 
-def read_sample(root: Path, settings: Settings) -> Sample:
+def read_sample(root: Path) -> Sample:
     """Return what the gateway's telemetry says now."""
     memory = read_memory(root)
     if memory is None:
-        return Sample(time.monotonic(), {})
+        return Sample(time.monotonic(), {}, _pressure(root))
     source = Source.CGROUP if memory.grouped else Source.MEMINFO
-    host = DeviceMemory(
-        HOST, source, "it is what every board has", memory.total_bytes, memory.available_bytes
-    )
-    return Sample(time.monotonic(), {HOST: host})
+    reason = "a control group bounds it" if memory.grouped else "every board has it"
+    host = DeviceMemory(HOST, source, reason, memory.total_bytes, memory.available_bytes)
+    return Sample(time.monotonic(), {HOST: host}, _pressure(root))
 
 
-def read_nvml(settings: Settings) -> NvmlFacts | None:
-    """Ask NVML; None where the configuration says not to."""
+def _pressure(root: Path) -> Pressure:
+    shares = {
+        kind: float(share) / 100
+        for kind, share in re.findall(
+            r"^(some|full) avg10=(\d{1,3}\.\d\d)", read_text(root / "proc/pressure/memory"), re.MULTILINE
+        )
+    }
+    if shares:
+        return Pressure("psi", shares.get("some"), shares.get("full"))
+    return Pressure("vmstat" if "pswpin" in read_text(root / "proc/vmstat") else "none")
+
+
+def read_nvml() -> NvmlFacts | None:
+    """Ask NVML."""
     return None

@@ -22,21 +22,18 @@ _GPU_PROVIDERS: Final = frozenset({"CUDAExecutionProvider", "TensorrtExecutionPr
 
 
 @dataclass(frozen=True, slots=True)
-class GpuCode:
-    """What the CUDA library of an installed ONNX Runtime was compiled for.
+class CudaLibrary:
+    """The CUDA library of an installed ONNX Runtime.
 
     Attributes:
-        capabilities: Of machine code: 87 for sm_87 ...
-        portable: Of code that a driver can compile for that capability and newer ones.
+        holds: For which GPUs it was compiled, in words.
+        fits: Whether this board's can run that; None if it is not known which one that is.
+        trouble: Why it could not be read; empty if it could.
     """
 
-    capabilities: frozenset[int]
-    portable: frozenset[int] = frozenset()
-
-    def runs_on(self, capability: int) -> bool:
-        """Say whether a processor finds its code: of its own generation and not newer, or compilable."""
-        own = {each for each in self.capabilities if each // 10 == capability // 10 and each <= capability}
-        return bool(own) or any(each <= capability for each in self.portable)
+    holds: str = ""
+    fits: bool | None = None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class PackageFacts:
         formats: Formats of the configured models: ``onnx``, ``tflite``.
         providers: Providers that models ask for.
         capability: Which code this board's GPU runs; None if it is none that is known.
-        code: What the installed ONNX Runtime holds; None if it has no CUDA library, or it was not read.
+        library: The CUDA library of the installed ONNX Runtime; None if it has none.
         jetpack: Its major number; 0 elsewhere.
     """
 
@@ -60,7 +57,7 @@ class PackageFacts:
     formats: frozenset[str] = frozenset()
     providers: frozenset[str] = frozenset()
     capability: int | None = None
-    code: GpuCode | None = None
+    library: CudaLibrary | None = None
     jetpack: int = 0
 
 
@@ -110,9 +107,9 @@ def _onnxruntime(facts: PackageFacts) -> Finding:
 
 
 def _cuda_code(facts: PackageFacts) -> Iterator[Finding]:
-    check, code = "packages.cuda_code", facts.code
+    check, library = "packages.cuda_code", facts.library
     wanted = bool(facts.providers & _GPU_PROVIDERS)
-    if code is None:
+    if library is None:
         if wanted and ORT_GPU not in facts.versions and ORT in facts.versions:
             yield problem(
                 check,
@@ -121,20 +118,26 @@ def _cuda_code(facts: PackageFacts) -> Iterator[Finding]:
                 *_gpu_build(facts),
             )
         return
-    held = ", ".join(f"sm_{each}" for each in sorted(code.capabilities))
-    held += "".join(f", compute_{each}" for each in sorted(code.portable))
-    if facts.capability is None:
-        yield ok(check, f"CUDA code for {held or 'nothing'}", held=held)
-    elif code.runs_on(facts.capability):
-        yield ok(check, f"CUDA code for {held}: this board's sm_{facts.capability} can use it", held=held)
+    if library.trouble:
+        yield warning(
+            check,
+            f"the CUDA library cannot be read: {library.trouble}",
+            "for which GPUs it was made is not known; it may be cut short",
+            f"{facts.pip} install --force-reinstall {ORT_GPU}",
+        )
+    elif library.fits is None:
+        yield ok(check, f"CUDA code for {library.holds}", holds=library.holds)
+    elif library.fits:
+        words = f"CUDA code for {library.holds}: this board's sm_{facts.capability} can use it"
+        yield ok(check, words, holds=library.holds, capability=facts.capability)
     else:
         say = problem if wanted else warning
         yield say(
             check,
-            f"CUDA code for {held or 'nothing'}, none for this board's sm_{facts.capability}",
+            f"CUDA code for {library.holds}, none for this board's sm_{facts.capability}",
             "it installs, lists its provider, and fails at the first run: no kernel image",
             *_gpu_build(facts),
-            held=held,
+            holds=library.holds,
             capability=facts.capability,
         )
 

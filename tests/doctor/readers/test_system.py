@@ -14,16 +14,18 @@ from gateway.doctor.finding import Verdict
 from gateway.doctor.readers.clock import read_clock
 from gateway.doctor.readers.memory import group_limit, group_version, swaps
 from gateway.doctor.readers.models import model_bytes
-from gateway.doctor.readers.packages import read_packages
+from gateway.doctor.readers.packages import read_cuda_library, read_packages
 from gateway.doctor.readers.persistence import keeps_retained
 from gateway.doctor.readers.power import zones
 from gateway.doctor.readers.service import read_service, service_facts
 from gateway.doctor.readers.store import read_store
 from gateway.doctor.readers.text import run_command
+from gateway.doctor.rules.packages import CudaLibrary
 from gateway.doctor.rules.service import judge_service
 from gateway.doctor.rules.store import judge_store
 from gateway.inference.engines.board import Board
 from tests.doctor.trees import Commands, build, commands, write
+from tests.inference.engines.elf_writer import CUBIN, container, entry, library
 
 
 def test_a_command_that_is_absent_fails_or_prints_is_told_apart() -> None:
@@ -138,6 +140,20 @@ def test_models_are_measured_by_their_files(tmp_path: Path) -> None:
     write(tmp_path / "a/golden.jpg", "x" * 9000)
     models = {"a": ModelSettings(path=str(tmp_path / "a")), "b": ModelSettings(path=str(tmp_path / "none"))}
     assert model_bytes(Settings(models=models)) == 700
+
+
+def test_the_cuda_library_of_an_onnxruntime_is_read_for_the_gpus_that_it_has_code_for(tmp_path: Path) -> None:
+    assert read_cuda_library(None, 87) is None
+    assert read_cuda_library(tmp_path, 87) is None
+    place = write(tmp_path / "capi/libonnxruntime_providers_cuda.so", "cut short")
+    cut = read_cuda_library(tmp_path, 87)
+    assert cut is not None
+    assert "no 64-bit ELF file" in cut.trouble
+    servers = container(*(entry(CUBIN, sm) for sm in (89, 90, 120, 121)))
+    library(place, [(".nv_fatbin", servers)])
+    assert read_cuda_library(tmp_path, 87) == CudaLibrary("sm_89, sm_90, sm_120, sm_121", fits=False)
+    assert read_cuda_library(tmp_path, 120) == CudaLibrary("sm_89, sm_90, sm_120, sm_121", fits=True)
+    assert read_cuda_library(tmp_path, None) == CudaLibrary("sm_89, sm_90, sm_120, sm_121", fits=None)
 
 
 def test_the_packages_of_this_interpreter_are_found_and_its_pip_is_named() -> None:
