@@ -85,7 +85,9 @@ class DevicePolicy:
                 f"{moment.memory.used_ratio:.1%} of {self.device} memory was in use, above "
                 f"{self.rules.high_mark:.0%} for {self.above.count} samples in a row"
             )
-            return self._relieve(moment, demands, Reason.ABOVE_MARK, text)
+            # What only an emergency may pause does not wait for memory to fall below the mark.
+            resumed = self._resume(moment, demands)
+            return (*resumed, *self._relieve(moment, demands, Reason.ABOVE_MARK, text))
         return (*self._resume(moment, demands), *self._tend(moment, demands))
 
     def alarm(self, moment: Moment, demands: Sequence[ModelDemand]) -> tuple[Decision, ...]:
@@ -162,7 +164,8 @@ class DevicePolicy:
             if demand.model in gone:
                 decisions.append(self._retired(gone[demand.model], moment.at_s, reason, text))
             else:
-                decisions.append(self._hold(demand, reason, text))
+                keeps = f"it keeps its {demand.lanes} lanes, least is {demand.min_lanes}"
+                decisions.append(self._hold(demand, reason, f"{text}: {keeps}"))
         return tuple(decisions)
 
     def _retired(self, gone: Retired, at_s: float, reason: Reason, text: str) -> Decision:
