@@ -29,7 +29,7 @@ def twin_line(at: Path, **more: Any) -> dict[str, Any]:
 
 def twins(at: Path, *, seed_of_twin: int = 1, **more: Any) -> Path:
     """Make a folder; with another seed its twin is another model, which the golden sample notices."""
-    at.mkdir(parents=True)
+    at.mkdir(parents=True, exist_ok=True)
     onnx_writer.halved(at / TWIN, seed_of_twin)
     expected = {f"tensors.0.data.{index}": value for index, value in enumerate(answer())}
     golden = [{**sample(at, WORDS), "expect": {"values": expected, "tolerance": 0.02}}]

@@ -10,7 +10,10 @@ import numpy as np
 from gateway.inference.card import read_folder
 from gateway.updates.packing.contents import blob_of, file_names
 from gateway.updates.release import CHUNK_BYTES
+from tests import onnx_writer
+from tests.inference.made_models import weights
 from tests.inference.model_folders import MODELS
+from tests.inference.twins import TWIN, twins
 
 
 def test_chunks_are_those_of_the_file(tmp_path: Path) -> None:
@@ -30,3 +33,18 @@ def test_every_shipped_model_names_what_it_needs() -> None:
         names = file_names(read_folder(card.parent))
         held = {path.relative_to(card.parent).as_posix() for path in card.parent.rglob("*") if path.is_file()}
         assert set(names) == held
+
+
+def test_twins_their_samples_and_their_external_data_belong_to_the_release(tmp_path: Path) -> None:
+    own = sample_named(tmp_path / "m", "golden/own.f32")
+    at = twins(tmp_path / "m", line={"golden": [own]})
+    assert set(file_names(read_folder(at))) == {"card.yaml", "m.onnx", TWIN, "golden/1.f32", "golden/own.f32"}
+    weights(at / "w.bin")
+    onnx_writer.beside(at / TWIN, onnx_writer.External("w.bin"))
+    assert "w.bin" in file_names(read_folder(at))
+
+
+def sample_named(at: Path, name: str) -> dict[str, object]:
+    (at / name).parent.mkdir(parents=True)
+    (at / name).write_bytes(np.zeros(16, np.float32).tobytes())
+    return {"file": name, "expect": {"kind": "tensors"}}

@@ -21,7 +21,8 @@ from gateway.updates.packing.contents import blob_of
 from gateway.updates.packing.pack import Packed, PackOptions, pack, read_release
 from gateway.updates.release import Budgets
 from tests import onnx_writer
-from tests.inference.model_folders import MODELS, copy, edit, write
+from tests.inference.model_folders import MODELS, copy, edit, load, write
+from tests.inference.twins import TWIN, twins
 
 FEW = PackOptions(mutations=5, issued=1_800_000_000)
 
@@ -210,3 +211,17 @@ def test_what_is_no_release_folder_cannot_be_patched_from(tmp_path: Path) -> Non
     folder = copy("motion-int8", tmp_path)
     with pytest.raises(PublishRefused, match="no release folder"):
         pack(folder, PackOptions(earlier=tmp_path))
+
+
+def test_a_release_carries_its_twins_and_each_was_proven(tmp_path: Path) -> None:
+    packed = pack(twins(tmp_path / "m"), FEW)
+    blobs = {file.path: file.blob.sha256 for file in packed.release.files}
+    assert blobs[TWIN] == hashlib.sha256((packed.folder / TWIN).read_bytes()).hexdigest()
+    assert packed.proof.mapped == blobs["m.onnx"]
+    assert load(packed.folder, file=TWIN).version.digest == f"sha256:{blobs[TWIN]}"
+
+
+def test_a_twin_that_answers_otherwise_is_not_packed(tmp_path: Path) -> None:
+    with pytest.raises(WarmupFailed, match="golden"):
+        pack(twins(tmp_path / "m", seed_of_twin=2), FEW)
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
