@@ -12,9 +12,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cases
 import harness
 import lane_cases
+import scaling_cases
 import update_cases
 
-CASES = {**cases.CASES, **update_cases.CASES, **lane_cases.CASES}
+CASES = {**cases.CASES, **update_cases.CASES, **lane_cases.CASES, **scaling_cases.CASES}
 
 
 def main() -> None:
@@ -23,16 +24,23 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", choices=[[], *CASES], help="all when none is named")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path, default=harness.ROOT / "var" / "bench.json")
+    parser.add_argument(
+        "--plots", type=Path, default=scaling_cases.PLOTS, help="folder for the plots of scaling"
+    )
     options = parser.parse_args()
     options.json.parent.mkdir(parents=True, exist_ok=True)
     figures: dict[str, object] = {"machine": harness.machine()}
     print(f"machine: {figures['machine']}")
+    failed = False
     for name in options.cases or CASES:
-        figures[name] = seen = CASES[name](options.rounds)
+        drawn = {"plots": options.plots} if name in scaling_cases.CASES else {}
+        figures[name] = seen = CASES[name](options.rounds, **drawn)
+        failed = failed or bool(seen.get("failed"))
         print(f"\n{name}: {CASES[name].__doc__}")
         for key, value in seen.items():
             print(f"  {key:30} {value}")
         options.json.write_text(json.dumps(figures, indent=1))
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

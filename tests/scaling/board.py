@@ -1,4 +1,4 @@
-"""A board that is only reckoned: lanes that take memory and time, a page cache, pressure, and an OOM killer."""
+"""A board that is only reckoned: lanes that take memory and time, page cache, pressure, an OOM killer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class Lane:
     def taken(self, at_s: float) -> float:
         """Return the memory that it takes: more while it loads, and slowly more as it serves."""
         if at_s < self.ready_s:
-            return self.bytes * _LOAD_PEAK * min(1.0, (at_s - self.born_s + 0.5) / (self.ready_s - self.born_s))
+            return (
+                self.bytes * _LOAD_PEAK * min(1.0, (at_s - self.born_s + 0.5) / (self.ready_s - self.born_s))
+            )
         return self.bytes * (1.0 + _CREEP * min(1.0, (at_s - self.ready_s) / _CREEP_S))
 
 
@@ -70,7 +72,9 @@ class ReckonedBoard:
         self.trace = trace
         self.at_s = 0.0
         self.models = {
-            model.name: Served(model, [Lane(model.first_bytes, -1.0, 0.0)], measured_bytes=model.measured_bytes)
+            model.name: Served(
+                model, [Lane(model.first_bytes, -1.0, 0.0)], measured_bytes=model.measured_bytes
+            )
             for model in trace.models
         }
         self.killed: list[tuple[float, str]] = []

@@ -16,7 +16,9 @@ MIB: Final = 1 << 20
 TOTAL: Final = 4000 * MIB
 
 
-def memory(used: float, device: str = HOST, source: Source = Source.MEMINFO, total: int = TOTAL) -> DeviceMemory:
+def memory(
+    used: float, device: str = HOST, source: Source = Source.MEMINFO, total: int = TOTAL
+) -> DeviceMemory:
     """Return a device's memory of which a share is in use."""
     return DeviceMemory(device, source, "said so", total, round(total * (1 - used)))
 
@@ -82,7 +84,10 @@ class Driver:
                 was = self.models[decision.model]
                 spare = max(0, was.idle - (was.lanes - decision.lanes))
                 self.models[decision.model] = replace(
-                    was, ready=decision.lanes, starting=0, idle=spare if decision.lanes < was.lanes else was.idle
+                    was,
+                    ready=decision.lanes,
+                    starting=0,
+                    idle=spare if decision.lanes < was.lanes else was.idle,
                 )
         return decisions
 

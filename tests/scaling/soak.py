@@ -65,6 +65,7 @@ class Report:
         lanes: Lanes of each model, each second.
         wished: Samples at which a lane more had been wanted for a minute, and number and processors allow it.
         budget_used: Share of the memory below the mark for further lanes that they had at those samples.
+        full: Share of those samples at which no wanted lane would have stayed below the mark.
         served: Share of the rows that were answered in time.
         scale_out_s: Seconds for which more replicas were wanted.
         paused_s: Seconds in which some streams waited.
@@ -80,6 +81,7 @@ class Report:
     lanes: dict[str, list[int]] = field(default_factory=dict)
     wished: int = 0
     budget_used: float = 1.0
+    full: float = 1.0
     served: float = 0.0
     scale_out_s: int = 0
     paused_s: int = 0
@@ -100,9 +102,12 @@ def soak(trace: Trace, policy: Decider, rules: Rules, seed: int = 0) -> Report:
         rules: By which the run is judged; the policy may have others.
         seed: For what is measured inexactly.
     """
-    board, report = ReckonedBoard(trace, seed), Report(trace, lanes={model.name: [] for model in trace.models})
+    board, report = (
+        ReckonedBoard(trace, seed),
+        Report(trace, lanes={model.name: [] for model in trace.models}),
+    )
     out = ScaleOut(rules)
-    shares: list[float] = []
+    shares: list[tuple[float, bool]] = []
     lasting: dict[str, int] = {}
     while board.at_s < trace.seconds:
         admits = {model.name: policy.admits(model.priority) for model in trace.models}
@@ -124,7 +129,9 @@ def soak(trace: Trace, policy: Decider, rules: Rules, seed: int = 0) -> Report:
             report.lanes[name].append(len(served.lanes))
     report.killed = board.killed
     report.wished = len(shares)
-    report.budget_used = sum(shares) / len(shares) if shares else 1.0
+    if shares:
+        report.budget_used = sum(share for share, _ in shares) / len(shares)
+        report.full = sum(full for _, full in shares) / len(shares)
     asked = sum(served.asked for served in board.models.values())
     report.served = sum(served.answered for served in board.models.values()) / asked
     _judge(report, rules)
@@ -137,30 +144,28 @@ def _carry_out(board: ReckonedBoard, report: Report, decisions: Sequence[Decisio
             report.decisions.append((board.at_s, decision))
         if decision.action in (Action.GROW, Action.SHRINK):
             before = len(board.models[decision.model].lanes)
-            report.changes.append(
-                Change(board.at_s, decision.model, before, decision.lanes, decision.reason)
-            )
+            report.changes.append(Change(board.at_s, decision.model, before, decision.lanes, decision.reason))
             board.resize(decision.model, decision.lanes)
 
 
 def _share(
     board: ReckonedBoard, demands: Sequence[ModelDemand], rules: Rules, lasting: dict[str, int]
-) -> list[float]:
-    """Return how much of what further lanes may take they do take, if another one is wanted."""
+) -> list[tuple[float, bool]]:
+    """Return how much of what further lanes may take they do take, and whether not one more would fit.
+
+    Empty where no wish has lasted.
+    """
     for demand in demands:
         wish = wants_more(demand, rules) and demand.lanes < demand.most_lanes
         full = demand.on_processors and board.processors_busy >= rules.full_processors
         lasting[demand.model] = lasting.get(demand.model, 0) + 1 if wish and not full else 0
-    if max(lasting.values()) * rules.interval_s < _LASTING_S:
+    wishing = [model for model, count in lasting.items() if count * rules.interval_s >= _LASTING_S]
+    further = sum(lane.taken(board.at_s) for served in board.models.values() for lane in served.lanes[1:])
+    room = rules.high_mark * board.trace.total_bytes - board.used_bytes
+    if not wishing or further + room <= 0:
         return []
-    total = board.trace.total_bytes
-    further = sum(
-        lane.taken(board.at_s) for served in board.models.values() for lane in served.lanes[1:]
-    )
-    room = rules.high_mark * total - board.used_bytes
-    if further + room <= 0:
-        return []
-    return [min(1.0, further / (further + max(0.0, room)))]
+    fits = any(board.models[model].model.lane_bytes <= room for model in wishing)
+    return [(min(1.0, further / (further + max(0.0, room))), not fits)]
 
 
 def _judge(report: Report, rules: Rules) -> None:

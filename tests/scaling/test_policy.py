@@ -196,7 +196,12 @@ def test_what_is_remembered_can_be_shown() -> None:
     driver.step(0.9)
     (device,) = driver.policy.devices(driver.at_s)
     (model,) = driver.policy.models(driver.at_s)
-    assert (device.device, device.source, device.above_samples, device.calm_samples) == (HOST, "meminfo", 2, 0)
+    assert (device.device, device.source, device.above_samples, device.calm_samples) == (
+        HOST,
+        "meminfo",
+        2,
+        0,
+    )
     assert (model.demand_samples, model.last) == (2, driver.of("a"))
     driver.step(0.9)
     (device,) = driver.policy.devices(driver.at_s)
