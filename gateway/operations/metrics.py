@@ -33,6 +33,7 @@ class Metrics:
     def __init__(self) -> None:
         self._make_frames()
         self._make_inference()
+        self._make_scaling()
         self._make_sensors_and_mqtt()
         self._make_updates()
         self._make_process()
@@ -93,29 +94,6 @@ class Metrics:
         )
         self.queue_rows = _gauge("gateway_queue_rows", "Rows waiting for a lane.", "model")
         self.lanes = _gauge("gateway_lanes", "Lanes by state: ready, wanted.", "model", "state")
-        self.lanes_most = _gauge("gateway_lanes_max", "Lanes that a model may have at most.", "model")
-        self.lane_cost = _gauge(
-            "gateway_lane_cost_bytes", "Memory that one more lane of a model is reckoned to take.", "model"
-        )
-        self.scaling_decisions = _counter(
-            "gateway_scaling_decisions",
-            "Lanes added and retired, growth held, frames paused and resumed; of models or devices.",
-            "subject",
-            "action",
-            "reason",
-        )
-        self.scale_out_wanted = _gauge(
-            "gateway_scale_out_wanted",
-            "1 while demand lasts that no lane can be added for here: more replicas are wanted.",
-        )
-        self.scale_in_possible = _gauge(
-            "gateway_scale_in_possible", "1 while this replica could do twice the work that it does."
-        )
-        self.paused_through = _gauge(
-            "gateway_admission_paused_priority",
-            "Frames of this priority and lower ones wait; absent while none do.",
-            "device",
-        )
         self.worker_restarts = _counter(
             "gateway_worker_restarts", "Workers replaced, by why they ended.", "model", "reason"
         )
@@ -140,6 +118,31 @@ class Metrics:
         )
         self.canaries = _counter(
             "gateway_canaries", "Canary inferences by outcome: ok, failed.", "model", "outcome", closed=1
+        )
+
+    def _make_scaling(self) -> None:
+        self.lanes_most = _gauge("gateway_lanes_max", "Lanes that a model may have at most.", "model")
+        self.lane_cost = _gauge(
+            "gateway_lane_cost_bytes", "Memory that one more lane of a model is reckoned to take.", "model"
+        )
+        self.scaling_decisions = _counter(
+            "gateway_scaling_decisions",
+            "Lanes added and retired, growth held, frames paused and resumed; of models or devices.",
+            "subject",
+            "action",
+            "reason",
+        )
+        self.scale_out_wanted = _gauge(
+            "gateway_scale_out_wanted",
+            "1 while demand lasts that no lane can be added for here: more replicas are wanted.",
+        )
+        self.scale_in_possible = _gauge(
+            "gateway_scale_in_possible", "1 while this replica could do twice the work that it does."
+        )
+        self.paused_through = _gauge(
+            "gateway_admission_paused_priority",
+            "Frames of this priority and lower ones wait; absent while none do.",
+            "device",
         )
 
     def _make_sensors_and_mqtt(self) -> None:
