@@ -204,6 +204,11 @@ def test_an_unknown_power_mode_is_said_to_be_unknown_and_clocks_that_nobody_tell
         ({"loaded": "not-found"}, NOTE, "sudo scripts/install"),
         ({"active": "inactive", "sub": "dead"}, NOTE, "sudo systemctl start gateway.service"),
         ({"enabled": "disabled"}, NOTE, "sudo systemctl enable gateway.service"),
+        (
+            {"active": "activating", "sub": "auto-restart", "result": "exit-code"},
+            PROBLEM,
+            "journalctl -u gateway.service -b -n 100  # why",
+        ),
         ({"restarts": 2}, OK, ""),
         ({"restarts": 3}, WARNING, "journalctl -u gateway.service -b -p warning"),
     ],

@@ -78,6 +78,14 @@ def _unit(facts: ServiceFacts) -> Finding:
             f"sudo systemctl reset-failed {unit} && sudo systemctl start {unit}",
             **figures,
         )
+    if facts.sub == "auto-restart":
+        return problem(
+            check,
+            f"{unit} has just ended ({facts.result}) and is started again; {facts.restarts} times so far",
+            "it does not get as far as to serve",
+            f"journalctl -u {unit} -b -n 100  # why",
+            **figures,
+        )
     if facts.restarts >= _MANY_RESTARTS:
         return warning(
             check,
