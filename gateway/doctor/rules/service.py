@@ -52,8 +52,6 @@ def judge_service(facts: ServiceFacts) -> Iterator[Finding]:
 
 def _unit(facts: ServiceFacts) -> Finding:
     check, unit = "service.unit", facts.unit
-    state = f"{unit} is {facts.active} ({facts.sub})"
-    figures: Figures = {"active": facts.active, "result": facts.result, "restarts": facts.restarts}
     if not facts.loaded:
         return note(
             check, "systemd cannot be asked", "who starts the gateway again when it ends is not known here"
@@ -69,6 +67,12 @@ def _unit(facts: ServiceFacts) -> Finding:
             "systemd cannot start it",
             f"systemctl status {unit}" if facts.loaded != "masked" else f"sudo systemctl unmask {unit}",
         )
+    return _state(facts, f"{unit} is {facts.active} ({facts.sub})")
+
+
+def _state(facts: ServiceFacts, state: str) -> Finding:
+    check, unit = "service.unit", facts.unit
+    figures: Figures = {"active": facts.active, "result": facts.result, "restarts": facts.restarts}
     if facts.active == "failed":
         return problem(
             check,
@@ -97,13 +101,8 @@ def _unit(facts: ServiceFacts) -> Finding:
     if facts.active != "active":
         return note(check, state, "the gateway does not run", f"sudo systemctl start {unit}", **figures)
     if facts.enabled == "disabled":
-        return note(
-            check,
-            f"{state}, not enabled",
-            "it does not start at boot",
-            f"sudo systemctl enable {unit}",
-            **figures,
-        )
+        words = f"{state}, not enabled"
+        return note(check, words, "it does not start at boot", f"sudo systemctl enable {unit}", **figures)
     return ok(check, state, **figures)
 
 
