@@ -170,7 +170,7 @@ class ModelSettings:
     gpu_workspace_bytes: int = option(
         "Most bytes that TensorRT works with; 0 for an eighth of the board's memory, 1 GiB at most.", 0, minimum=0
     )
-    delegates: tuple[str, ...] = option("TFLite delegates, in order; xnnpack is built in.", ("xnnpack",))
+    delegates: tuple[str, ...] = option("TFLite delegates, in order; xnnpack is built in; compiled or webgpu alone ask for LiteRT's CompiledModel.", ("xnnpack",))
     lanes: int = option("Lanes at the start: how many batches of this model run side by side.", 1, minimum=1, maximum=64)
     max_lanes: int = option(
         "Lanes at most while demand lasts and memory allows (scaling:); 0 for as many as there are processors.", 0, minimum=0, maximum=64

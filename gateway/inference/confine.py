@@ -21,7 +21,8 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every 
 _ASK_VERSION = 1
 _RULE_PATH_BENEATH = 1
 
-_CPU, _XNNPACK = "CPUExecutionProvider", "xnnpack"
+_CPU = "CPUExecutionProvider"
+_DELEGATES_ON_CPU = frozenset({"xnnpack", "compiled"})
 
 _EXECUTE, _WRITE_FILE = 1 << 0, 1 << 1
 _CHANGES = sum(1 << bit for bit in range(4, 13))  # remove and make entries of every kind
@@ -69,7 +70,7 @@ def confine(*, writable: Iterable[Path] = (), devices: bool = False, sealed: boo
 
 def needs_devices(providers: Iterable[str], delegates: Iterable[str]) -> bool:
     """Say whether anything but the processor was asked for: drivers write to their devices."""
-    return not (set(providers) <= {_CPU} and set(delegates) <= {_XNNPACK})
+    return not (set(providers) <= {_CPU} and set(delegates) <= _DELEGATES_ON_CPU)
 
 
 def _changes(version: int) -> int:

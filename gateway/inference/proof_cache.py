@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
 import sys
 import tempfile
 import time
@@ -24,6 +25,7 @@ from typing import Any
 from gateway.errors import ConfigError, LoadFailed
 from gateway.inference.card import check_digest, file_digest, inside, read_folder
 from gateway.inference.engine_cache import is_filled
+from gateway.inference.engines.board_facts import board_facts
 from gateway.inference.engines.select import choose, distribution
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.machine import machine
@@ -66,7 +68,7 @@ class ProofCache:
             "format": _FORMAT,
             "spec": asdict(spec),
             "files": {name: self.digest(path) for name, path in _files(model).items()},
-            "runtime": [runtime, _version(distribution(runtime)), _version("numpy")],
+            "runtime": [runtime, _version(distribution(runtime)), _version("numpy"), *_gpu_facts(spec)],
             "gateway": VERSION,
             "python": sys.version,
             "machine": list(machine()),
@@ -213,6 +215,17 @@ def _stat(path: Path) -> list[int]:
     except OSError as error:
         raise LoadFailed(f"{path}: {error.strerror or error}") from error
     return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+
+
+def _gpu_facts(spec: LoadSpec) -> list[str]:
+    """Return what a proof on a GPU rests on besides: it is another one after an update of the board.
+
+    The runtime's version is read beside it: a package for GPUs has another name, and may be laid over ours.
+    """
+    if not spec.options.exact:
+        return []
+    board = board_facts()
+    return [board.runtime_version, board.tensorrt, board.l4t, str(board.sm), platform.release()]
 
 
 def _version(name: str) -> str:

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 
 from gateway.configuration.settings import StepSettings
 from gateway.errors import CardMismatch, LoadFailed
+from gateway.inference import proof_cache
+from gateway.inference.engines.board import Board
 from gateway.inference.engines.engine import EngineOptions
 from gateway.inference.loaded import LoadSpec, PipelineSpec
 from gateway.inference.proof_cache import ProofCache, prove_once
@@ -213,3 +216,19 @@ def test_files_that_change_while_they_are_proven_are_not_remembered(
     asyncio.run(prove_once(spec(folder), cache, timeout_s=60))
     assert cache.find(before) is None
     assert cache.find(cache.key(spec(folder))) is None
+
+
+def test_a_proof_on_a_gpu_is_another_one_after_an_update_of_the_board(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = ProofCache(tmp_path)
+    board = Board(sm=87, l4t="36.4.3", tensorrt="10.3.0", runtime_version="1.23.0")
+    keys = []
+    updates: list[dict[str, str]] = [{}, {"l4t": "36.5"}, {"tensorrt": "10.7"}, {"runtime_version": "1.24"}]
+    for exact in (True, False):
+        options = EngineOptions(providers=("CUDAExecutionProvider",), exact=exact)
+        for changed in updates:
+            monkeypatch.setattr(proof_cache, "board_facts", partial(replace, board, **changed))
+            keys.append(cache.key(spec("motion-int8-onnx", options=options)))
+    assert len(set(keys[:4])) == 4
+    assert len(set(keys[4:])) == 1

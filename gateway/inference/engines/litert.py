@@ -1,11 +1,19 @@
-"""LiteRT: the default runtime of .tflite files (package ``ai-edge-litert``)."""
+"""LiteRT: the default runtime of .tflite files (package ``ai-edge-litert``).
+
+Its Interpreter runs them unless the delegates name ``compiled`` or ``webgpu``:
+CompiledModel maps an accelerator into the process that ends it on cores without
+the instructions it was compiled for, so those cores never see it.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from gateway.errors import LoadFailed
+from gateway.inference.engines.board_facts import processor
+from gateway.inference.engines.compiled_litert import CompiledLitert
 from gateway.inference.engines.engine import Engine, EngineOptions, ModelSource
+from gateway.inference.engines.precision import COMPILED, WEBGPU, rulings
 from gateway.inference.engines.tflite_interpreter import TfliteInterpreter
 
 NAME = "litert"
@@ -24,7 +32,16 @@ def open_model(source: ModelSource, options: EngineOptions) -> Engine:
         from ai_edge_litert import interpreter
     except (ImportError, OSError) as error:
         raise LoadFailed(f"{DISTRIBUTION} cannot be imported: {error}") from error
-    return TfliteInterpreter(interpreter, (NAME, _version(Path(ai_edge_litert.__file__))), source, options)
+    facts = (NAME, _version(Path(ai_edge_litert.__file__)))
+    backend = next((name for name in options.delegates if name in (COMPILED, WEBGPU)), "")
+    if not backend:
+        return TfliteInterpreter(interpreter, facts, source, options)
+    told = rulings(NAME, backend, None, processor())[0]
+    if not told.allowed:
+        raise LoadFailed(f"{source.name}: delegate {backend}: {told.why}")
+    from ai_edge_litert import compiled_model
+
+    return CompiledLitert((compiled_model, interpreter), facts, source, (backend, options.threads))
 
 
 def _version(module_file: Path) -> str:

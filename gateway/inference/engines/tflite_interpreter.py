@@ -1,9 +1,7 @@
 """One TFLite model in an Interpreter; shared by the two packages that ship this API.
 
 Only the module object differs: ``ai_edge_litert.interpreter`` and
-``tflite_runtime.interpreter`` have the same classes. LiteRT's newer
-CompiledModel is never used: loading it maps an accelerator library that stops
-the process on CPUs without the instructions it was built for.
+``tflite_runtime.interpreter`` have the same classes.
 """
 
 from __future__ import annotations
@@ -21,11 +19,11 @@ XNNPACK = "xnnpack"
 
 # Operators that keep a resource between runs which nothing resets from outside:
 # frames of different streams would see each other.
-_HIDDEN_STATE = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "SVDF"})
+HIDDEN_STATE = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "SVDF"})
 
 # Operators that begin each sequence where the last one ended unless they are told
 # otherwise; trained models mean every window to begin at zero.
-_SEQUENCES = frozenset(
+SEQUENCES = frozenset(
     {
         "RNN",
         "LSTM",
@@ -36,7 +34,7 @@ _SEQUENCES = frozenset(
     }
 )
 
-_RUNTIME_ERRORS = (ValueError, RuntimeError, TypeError, OSError, OverflowError)
+RUNTIME_ERRORS = (ValueError, RuntimeError, TypeError, OSError, OverflowError)
 
 
 class TfliteInterpreter:
@@ -63,17 +61,17 @@ class TfliteInterpreter:
             self._interpreter.allocate_tensors()
             details_in = self._interpreter.get_input_details()
             details_out = self._interpreter.get_output_details()
-        except (*_RUNTIME_ERRORS, MemoryError) as error:
-            raise _typed(error, LoadFailed, f"{source.name}: {facts[0]} cannot load it") from error
-        operators = _operators(self._interpreter)
-        if hidden := sorted(_HIDDEN_STATE & set(operators)):
+        except (*RUNTIME_ERRORS, MemoryError) as error:
+            raise typed_error(error, LoadFailed, f"{source.name}: {facts[0]} cannot load it") from error
+        operators = operators_of(self._interpreter)
+        if hidden := sorted(HIDDEN_STATE & set(operators)):
             message = (
                 f"{source.name}: keeps state inside the interpreter ({', '.join(hidden)}); streams would mix"
             )
             raise LoadFailed(message)
-        self._resets = not _SEQUENCES.isdisjoint(operators)
-        self._inputs = tuple(_spec(detail) for detail in details_in)
-        self._outputs = tuple(_spec(detail) for detail in details_out)
+        self._resets = not SEQUENCES.isdisjoint(operators)
+        self._inputs = tuple(tensor_spec(detail) for detail in details_in)
+        self._outputs = tuple(tensor_spec(detail) for detail in details_out)
         self._into = {spec.name: int(d["index"]) for spec, d in zip(self._inputs, details_in, strict=True)}
         self._from = [
             (spec.name, int(d["index"])) for spec, d in zip(self._outputs, details_out, strict=True)
@@ -126,8 +124,8 @@ class TfliteInterpreter:
             return {name: interpreter.get_tensor(index) for name, index in self._from}
         except KeyError as error:
             raise RunFailed(f"no array for input {error}") from error
-        except (*_RUNTIME_ERRORS, MemoryError) as error:
-            raise _typed(error, RunFailed, f"{self._facts.runtime} failed") from error
+        except (*RUNTIME_ERRORS, MemoryError) as error:
+            raise typed_error(error, RunFailed, f"{self._facts.runtime} failed") from error
 
     def close(self) -> None:
         """Free the model; nothing may be called after."""
@@ -157,7 +155,7 @@ def _interpreter(module: Any, source: ModelSource, options: EngineOptions) -> An
     )
 
 
-def _operators(interpreter: Any) -> list[str]:
+def operators_of(interpreter: Any) -> list[str]:
     """Return the operators of the graph, after delegates took their share.
 
     There is no public list; what a delegate took shows as nodes named DELEGATE.
@@ -170,7 +168,12 @@ def _backend(operators: Sequence[str], options: EngineOptions) -> str:
     return "+".join(options.delegates) if "DELEGATE" in operators else "builtin"
 
 
-def _spec(detail: Mapping[str, Any]) -> TensorSpec:
+def tensor_spec(detail: Mapping[str, Any]) -> TensorSpec:
+    """Return the spec of a tensor from the interpreter's details of it.
+
+    Raises:
+        LoadFailed: Its element type is not supported, or its quantisation is impossible.
+    """
     dtype = np.dtype(detail["dtype"]).name
     name = str(detail["name"])
     if dtype not in DTYPES:
@@ -193,7 +196,8 @@ def _quantization(name: str, parameters: Mapping[str, Any]) -> Quantization | No
     return Quantization(scale, zero_point)
 
 
-def _typed(error: BaseException, kind: type[EngineFailed], what: str) -> EngineFailed:
+def typed_error(error: BaseException, kind: type[EngineFailed], what: str) -> EngineFailed:
+    """Return what a runtime raised as one of ours: ``kind``, or that memory is short."""
     text = " ".join(str(error).split())[:300]
     exhausted = isinstance(error, MemoryError) or "bad_alloc" in text or "failed to allocate" in text.lower()
     return (OutOfMemory if exhausted else kind)(f"{what}: {text}")
