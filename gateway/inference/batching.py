@@ -8,7 +8,9 @@ Rules (each a property in ``tests/inference/test_batching.py``):
 
 1. An entry leaves exactly once: in a batch, expired, superseded or cancelled.
 2. While a lane is free and an entry may run, a batch leaves at once.
-3. Among entries that may leave, the earliest deadline goes first.
+3. Among entries that may leave and can be done in time, the earliest deadline goes first; what cannot be
+   done in time goes only if there is nothing else, the latest deadline first. Else a queue that is longer
+   than deadlines allow would spend its lanes on what is late when it is done.
 4. No stream gets more than one quantum of rows ahead of another that waits.
 5. A batch holds at most ``max_rows`` and no expired entry, and is cut where its
    expected end would pass its tightest deadline.
@@ -205,6 +207,7 @@ class Batcher:
         fixed_s, per_row_s = self._cost.line()
         batch: list[Entry] = []
         passed: list[tuple[float, int]] = []
+        late: tuple[float, int] | None = None
         tightest_s = float("inf")
         while self._heap and len(batch) < room:
             item = heapq.heappop(self._heap)
@@ -218,11 +221,20 @@ class Batcher:
             if not self._may_leave(entry, batch):
                 passed.append(item)
                 continue
+            if not batch and end_s > entry.deadline_s:
+                passed.append(item)
+                late = item
+                continue
             batch.append(entry)
             self._depart(entry)
             tightest_s = min(tightest_s, entry.deadline_s)
             if entry.alone:
                 break
+        if late is not None and not batch:
+            passed.remove(late)
+            entry = self._entries[late[1]]
+            batch.append(entry)
+            self._depart(entry)
         for item in passed:
             heapq.heappush(self._heap, item)
         return tuple(batch)

@@ -208,3 +208,32 @@ def test_streams_that_went_away_are_forgotten() -> None:
         batcher.returned(batch[0].stream)
 
     assert len(batcher._streams) <= 4097
+
+
+def test_a_queue_longer_than_its_deadlines_allow_still_answers_in_time_at_the_rate_of_its_lane() -> None:
+    cost = BatchCost()
+    cost.observe(1, 0.04)
+    batcher = Batcher(BatchLimits(1, 1000), cost)
+    now_s, answered, late = 0.0, 0, 0
+    for number in range(1000):  # four times what one lane can do, for ten seconds
+        batcher.add(Entry(number, f"s{number % 3}", now_s + 0.4))
+        now_s += 0.01
+        if number % 4 == 0:
+            for batch in batcher.poll(now_s, 1).batches:
+                for entry in batch:
+                    answered += entry.deadline_s >= now_s + 0.04
+                    late += entry.deadline_s < now_s + 0.04
+                    batcher.returned(entry.stream)
+    assert answered == 250
+    assert late == 0
+
+
+def test_what_cannot_be_done_in_time_is_tried_where_nothing_else_waits() -> None:
+    cost = BatchCost()
+    cost.observe(1, 0.5)
+    batcher = Batcher(BatchLimits(4, 100), cost)
+    batcher.add(Entry(1, "a", 0.1))
+    batcher.add(Entry(2, "b", 0.2))
+    assert [[entry.id for entry in batch] for batch in batcher.poll(0.0, 1).batches] == [[2]]
+    assert [[entry.id for entry in batch] for batch in batcher.poll(0.0, 1).batches] == [[1]]
+    assert len(batcher) == 0
