@@ -1,8 +1,9 @@
 """What another lane of each model costs, measured on the lanes that there are.
 
 A lane that came of another by dividing shows it best: what it has for itself is
-what one more would take, and what comes back when it goes. Where every lane has
-loaded for itself, that is likewise its own part. One lane alone gives a bound.
+what one more would take, and what comes back when it goes. Where every lane loads
+for itself, it is its own part and what loading took on top of it for a moment,
+which must be there as well. One lane alone gives a bound.
 """
 
 from __future__ import annotations
@@ -16,8 +17,22 @@ from gateway.inference.scheduler import Scheduler
 
 _MEASURED_AGAIN_S = 60.0
 
-# Returns the bytes that a process has for itself alone; 0 if it has gone or nobody says.
-OwnBytes = Callable[[int], int]
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What one process takes.
+
+    Attributes:
+        own_bytes: Memory that it has for itself alone; 0 if it has gone or nobody says.
+        peak_bytes: The most that this ever was, as far as it is known; at least ``own_bytes``.
+    """
+
+    own_bytes: int = 0
+    peak_bytes: int = 0
+
+
+# Reads a process's footprint, in a thread. Raises nothing.
+ReadFootprint = Callable[[int], Footprint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +61,8 @@ _UNKNOWN = LaneCost()
 class LaneCosts:
     """Measures in a thread, when lanes have changed and once a minute."""
 
-    def __init__(self, own_bytes: OwnBytes) -> None:
-        self._own_bytes = own_bytes
+    def __init__(self, read: ReadFootprint) -> None:
+        self._read = read
         self._measured: dict[str, _Measured] = {}
 
     def of(self, model: str) -> LaneCost:
@@ -79,16 +94,14 @@ class LaneCosts:
                 self._measured[name] = _Measured(indexes, at_s, cost)
 
     def _cost(self, lanes: Sequence[Lane]) -> LaneCost:
-        own_bytes = [self._own_bytes(lane.pid) for lane in lanes]
-        known = [count for count in own_bytes if count > 0]
-        if not known:
+        seen = [(lane.body, self._read(lane.pid)) for lane in lanes]
+        seen = [(body, footprint) for body, footprint in seen if footprint.own_bytes > 0]
+        if not seen:
             return _UNKNOWN
-        bound_bytes = max(known)
+        bound_bytes = max(footprint.peak_bytes for _, footprint in seen)
         if (
             len(lanes) == 1 or lanes[0].body.fate is not None
         ):  # threads of one process: nobody tells them apart
             return LaneCost(None, bound_bytes)
-        divided = [
-            count for lane, count in zip(lanes, own_bytes, strict=True) if lane.body.loaded and count > 0
-        ]
-        return LaneCost(max(divided or known), bound_bytes)
+        divided = [footprint.own_bytes for body, footprint in seen if body.loaded]
+        return LaneCost(max(divided, default=bound_bytes), bound_bytes)

@@ -21,7 +21,7 @@ from gateway.configuration.settings import (
 from gateway.daemon.autoscaler import Autoscaler
 from gateway.daemon.demand_watch import DemandWatch
 from gateway.daemon.fleet import Fleet
-from gateway.daemon.lane_costs import LaneCosts
+from gateway.daemon.lane_costs import Footprint, LaneCosts
 from gateway.errors import OutOfMemory
 from gateway.inference.batching import BatchLimits
 from gateway.inference.dataplane import DataPlane
@@ -106,7 +106,8 @@ async def scripted(lanes: int = 1, **scaling: object) -> AsyncIterator[Scripted]
     await scheduler.start()
     dataplane = DataPlane()
     dataplane.serve("motion", scheduler)
-    fleet = Fleet(dataplane.serving, watch, LaneCosts(lambda _pid: 50 << 20), lambda: settings)
+    costs = LaneCosts(lambda _pid: Footprint(50 << 20, 60 << 20))
+    fleet = Fleet(dataplane.serving, watch, costs, lambda: settings)
     autoscaler = Autoscaler(_Samples(hurried), fleet, watch, metrics, settings.scaling)
     try:
         yield Scripted(autoscaler, scheduler, dataplane, watch, metrics, hurried)

@@ -27,6 +27,7 @@ COMPRESSION = 25
 LIMIT_BYTES = 900 << 20
 HIGH_MARK = 0.85
 _MOST_LANES = 5
+_ENOUGH_LANES = 3
 _DOZE_MS = 40
 _STEP_BYTES = 16 << 20
 # What somebody else takes stays below the limit by this much: it is not to kill us either.
@@ -133,7 +134,11 @@ def soak(at: Path, seconds: float) -> SoakReport:
     report = SoakReport()
     folder = big_onnx(at / "model")
     group = MemoryGroup(LIMIT_BYTES)
-    with group, Broker() as broker, Daemon(at, config(folder), broker.url, PYTHONPATH=_path()) as daemon:
+    with (
+        group,
+        Broker("log_type subscribe") as broker,
+        Daemon(at, config(folder), broker.url, PYTHONPATH=_path()) as daemon,
+    ):
         group.add(daemon.process.pid)
         daemon.ready()
         subscribed(broker, "probe/data")
@@ -153,16 +158,17 @@ def soak(at: Path, seconds: float) -> SoakReport:
 def _wave(daemon: Daemon, broker: Broker, group: MemoryGroup, ballast: Ballast, report: SoakReport) -> None:
     """Let demand rise until lanes were added, take their memory away, give it back, and let demand go."""
     with _demand(broker, report):
-        until(lambda: _ready(daemon) >= 3, "three lanes")
-        report.most_lanes = max(report.most_lanes, _ready(daemon))
+        until(lambda: _lanes(daemon)["ready"] >= _ENOUGH_LANES, "more lanes")
+        report.most_lanes = max(report.most_lanes, _lanes(daemon)["ready"])
         before = _shrinks(daemon)
         while _shrinks(daemon) == before:
             used = group.used_bytes()
             report.peak_ratio = max(report.peak_ratio, used / LIMIT_BYTES)
-            if (
+            room = (
                 used < LIMIT_BYTES * HIGH_MARK + _STEP_BYTES
                 and used + _STEP_BYTES < LIMIT_BYTES - _MARGIN_BYTES
-            ):
+            )
+            if room and not _starting(daemon):  # whoever takes memory while a lane loads may kill it, not us
                 ballast.hold(ballast.held_bytes + _STEP_BYTES)
             time.sleep(0.02)
         decided_s = time.monotonic()
@@ -202,8 +208,14 @@ def _demand(broker: Broker, report: SoakReport) -> Iterator[None]:
             thread.join()
 
 
-def _ready(daemon: Daemon) -> int:
-    return int({m["name"]: m for m in daemon.status()["models"]}["heavy"]["lanes"]["ready"])
+def _lanes(daemon: Daemon) -> dict[str, int]:
+    lanes: dict[str, int] = {m["name"]: m for m in daemon.status()["models"]}["heavy"]["lanes"]
+    return lanes
+
+
+def _starting(daemon: Daemon) -> bool:
+    lanes = _lanes(daemon)
+    return lanes["ready"] != lanes["wanted"]
 
 
 def _shrinks(daemon: Daemon) -> int:
