@@ -25,6 +25,7 @@ GROUPS: Final[Mapping[str, str]] = {
 CHECKS: Final[Mapping[str, str]] = {
     "configuration.file": "The file can be read, and every key in it is known and right.",
     "service.unit": "The unit is installed, runs, and was not restarted over and over.",
+    "service.ready": "The running gateway says that it is ready, or why not; nobody else has its port.",
     "service.descriptors": "The service may open enough files: each sensor, lane and client takes some.",
     "service.journal": "The journal survives a reboot, so that the reason of a crash can still be read.",
     "board.model": "Which board this is, and which code its graphics processor needs.",

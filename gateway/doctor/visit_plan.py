@@ -16,6 +16,7 @@ from gateway.doctor.readers.board import read_board
 from gateway.doctor.readers.broker import read_broker
 from gateway.doctor.readers.clock import read_clock
 from gateway.doctor.readers.configuration import read_configuration
+from gateway.doctor.readers.door import read_door
 from gateway.doctor.readers.gpu import read_gpu
 from gateway.doctor.readers.memory import read_memory
 from gateway.doctor.readers.models import limit_s, read_models
@@ -31,6 +32,7 @@ from gateway.doctor.rules.board import judge_board
 from gateway.doctor.rules.broker import judge_broker
 from gateway.doctor.rules.clock import judge_clock
 from gateway.doctor.rules.configuration import ConfigurationFacts, judge_configuration
+from gateway.doctor.rules.door import judge_door
 from gateway.doctor.rules.gpu import judge_gpu
 from gateway.doctor.rules.jetson import is_jetson
 from gateway.doctor.rules.memory import judge_memory
@@ -132,6 +134,8 @@ class VisitPlan:
     def _service_findings(self) -> Iterator[Finding]:
         lanes = sum(model.lanes for model in self._settings.models.values())
         yield from judge_service(service_facts(self._root, self._service, lanes))
+        if (door := read_door(self._settings.http, self._service)) is not None:
+            yield from judge_door(door, self._choices.unit)
 
     def _board_findings(self) -> Iterator[Finding]:
         yield from judge_board(read_board(self._root, self._choices.run, self._settings, self._service))

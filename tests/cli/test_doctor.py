@@ -68,6 +68,7 @@ def configured(folder: Path, url: str, *lines: str, model: Path = ROOT / "models
         f"  url: {url}",
         "  connect_timeout_s: 0.5",
         *(f"  {line}" for line in lines),
+        f"http: {{listen: '127.0.0.1:{free_port()}'}}",
         f"models:\n  motion: {{path: {model}}}",
         "pipelines:\n  motion: {model: motion}",
     ]

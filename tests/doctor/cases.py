@@ -11,6 +11,7 @@ from gateway.doctor.finding import Finding, Verdict
 from gateway.doctor.rules.board import judge_board
 from gateway.doctor.rules.clock import ClockFacts, judge_clock
 from gateway.doctor.rules.configuration import ConfigurationFacts, judge_configuration
+from gateway.doctor.rules.door import DoorFacts, judge_door
 from gateway.doctor.rules.gpu import NvmlFacts, judge_gpu
 from gateway.doctor.rules.memory import Swap, judge_memory
 from gateway.doctor.rules.models import ModelFacts, judge_models
@@ -80,6 +81,14 @@ CASES: Final[dict[str, Case]] = {
         judge_service(replace(SERVICE, active="failed", sub="failed", result="watchdog", restarts=5)),
         PROBLEM,
         "sudo systemctl reset-failed gateway.service && sudo systemctl start gateway.service",
+    ),
+    "service.ready": Case(
+        judge_door(DoorFacts("127.0.0.1:8080", True, answers=True, ready=True), "gateway.service"),
+        judge_door(
+            DoorFacts("127.0.0.1:8080", True, answers=True, reasons=("canary:door",)), "gateway.service"
+        ),
+        PROBLEM,
+        "journalctl -u gateway.service",
     ),
     "service.descriptors": Case(
         judge_service(SERVICE), judge_service(replace(SERVICE, open_files=64)), WARNING, "LimitNOFILE=4096"
