@@ -104,6 +104,7 @@ POWER = PowerFacts(
     mode="MAXN_SUPER",
     modes={0: "15W", 1: "25W", 2: "MAXN_SUPER"},
     clocks=(Clock("gpu", 1.02e9, 1.02e9, 1.02e9), Clock("cpu0", 1.7e9, 1.7e9, 1.7e9)),
+    throttled=(),
     zones=(Zone("cpu-thermal", 48.5, 99.0), Zone("gpu-thermal", 49.2, None)),
 )
 STORE = StoreFacts(

@@ -31,7 +31,7 @@ def read_power(root: Path, run: Run, sample: Sample, *, jetson: bool) -> PowerFa
         mode=power_mode(root, run) or sample.board.power_mode,
         modes=power_modes(root),
         clocks=clocks(root),
-        throttled=sample.board.throttled,
+        throttled=held_back(root, sample.board.throttled),
         zones=zones(root),
     )
 
@@ -56,6 +56,30 @@ def power_mode(root: Path, run: Run) -> str:
 def clocks(root: Path) -> tuple[Clock, ...]:
     """Return the clocks of the GPU and of the processors' clusters."""
     return (*_gpu_clocks(root), *_processor_clocks(root))
+
+
+def held_back(root: Path, told: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return what holds the board back now; None if nothing here could tell.
+
+    Args:
+        root: Where ``/`` is.
+        told: What the gateway's telemetry says, which sees more than one moment.
+    """
+    coolers = [folder for folder in (root / "sys/class/thermal").glob("cooling_device*") if _slows(folder)]
+    alarms = list((root / "sys/class/hwmon").glob("hwmon*/curr*_crit_alarm"))
+    if not coolers and not alarms and not told:
+        return None
+    found = set(told)
+    if any((read_number(folder / "cur_state") or 0) > 0 for folder in coolers):
+        found.add("thermal")
+    if any((read_number(alarm) or 0) > 0 for alarm in alarms):
+        found.add("over-current")
+    return tuple(sorted(found))
+
+
+def _slows(cooler: Path) -> bool:
+    """Say whether a cooling device works by slowing something down: a fan that turns holds nobody back."""
+    return "fan" not in read_text(cooler / "type").lower()
 
 
 def zones(root: Path) -> tuple[Zone, ...]:

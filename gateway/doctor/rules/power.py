@@ -44,7 +44,7 @@ class PowerFacts:
         mode: Name of the power mode; empty if unknown.
         modes: Every mode that ``nvpmodel`` has, by number.
         clocks: The processors' and the GPU's.
-        throttled: Why the board is held back, if it is.
+        throttled: Why the board is held back, if it is; None if nothing here tells.
         zones: Thermal zones that are on.
     """
 
@@ -52,7 +52,7 @@ class PowerFacts:
     mode: str
     modes: Mapping[int, str] = field(default_factory=dict)
     clocks: tuple[Clock, ...] = ()
-    throttled: tuple[str, ...] = ()
+    throttled: tuple[str, ...] | None = None
     zones: tuple[Zone, ...] = ()
 
 
@@ -61,7 +61,8 @@ def judge_power(facts: PowerFacts) -> Iterator[Finding]:
     if facts.jetson:
         yield _mode(facts)
         yield from _clocks(facts)
-    yield _throttling(facts)
+    if facts.throttled is not None:
+        yield _throttling(facts.throttled)
     yield from _heat(facts)
 
 
@@ -111,18 +112,18 @@ def _clocks(facts: PowerFacts) -> Iterator[Finding]:
         yield ok(check, f"clocks are held at their highest: {told}", **figures)
 
 
-def _throttling(facts: PowerFacts) -> Finding:
+def _throttling(throttled: tuple[str, ...]) -> Finding:
     check = "power.throttling"
-    if not facts.throttled:
+    if not throttled:
         return ok(check, "nothing holds the board back")
     mend = {
         "thermal": "sudo systemctl restart nvfancontrol  # the fan; else less load, or a lower mode",
         "over-current": "sudo nvpmodel -m NUMBER  # a lower mode, or a stronger supply",
     }
-    lines = [line for reason, line in mend.items() if any(reason in each for each in facts.throttled)]
+    lines = [line for reason, line in mend.items() if any(reason in each for each in throttled)]
     return warning(
         check,
-        f"the board is held back: {', '.join(facts.throttled)}",
+        f"the board is held back: {', '.join(throttled)}",
         "clocks are lower than the power mode allows",
         *(lines or ["sudo tegrastats  # which clock is low"]),
     )

@@ -16,7 +16,7 @@ from gateway.doctor.readers.memory import group_limit, group_version, swaps
 from gateway.doctor.readers.models import model_bytes
 from gateway.doctor.readers.packages import read_cuda_library, read_packages
 from gateway.doctor.readers.persistence import keeps_retained
-from gateway.doctor.readers.power import zones
+from gateway.doctor.readers.power import held_back, zones
 from gateway.doctor.readers.service import read_service, service_facts
 from gateway.doctor.readers.store import read_store
 from gateway.doctor.readers.text import run_command
@@ -106,6 +106,23 @@ def test_zones_without_power_are_left_out_and_trip_points_that_hold_back_are_fou
         ("tj-thermal", 48.5, 99.0),
         ("soc0-thermal", 47.0, None),
     ]
+
+
+def test_what_holds_a_board_back_is_told_from_a_fan_that_turns(tmp_path: Path) -> None:
+    assert held_back(tmp_path, ()) is None
+    assert held_back(tmp_path, ("thermal",)) == ("thermal",)
+    cooler = tmp_path / "sys/class/thermal/cooling_device"
+    write(Path(f"{cooler}0/type"), "pwm-fan")
+    write(Path(f"{cooler}0/cur_state"), "3")
+    assert held_back(tmp_path, ()) is None
+    write(Path(f"{cooler}1/type"), "devfreq-17000000.gpu")
+    slowed = write(Path(f"{cooler}1/cur_state"), "0")
+    alarm = write(tmp_path / "sys/class/hwmon/hwmon1/curr1_crit_alarm", "0")
+    assert held_back(tmp_path, ()) == ()
+    slowed.write_text("2")
+    assert held_back(tmp_path, ()) == ("thermal",)
+    alarm.write_text("1")
+    assert held_back(tmp_path, ()) == ("over-current", "thermal")
 
 
 def test_a_broker_configuration_that_includes_its_own_folder_ends(tmp_path: Path) -> None:
