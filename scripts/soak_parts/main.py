@@ -11,8 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.memory_group import hindrance  # noqa: E402 - the tree is not installed where parts run
-from tests.system.soak import COMPRESSION, LIMIT_BYTES, soak  # noqa: E402 - as above
+from tests.memory_group import hindrance
+from tests.system.soak import COMPRESSION, LIMIT_BYTES, soak
 
 
 def main() -> int:
