@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Final
 
 from gateway.configuration.settings import Settings
 from gateway.doctor.readers.models import model_bytes
@@ -12,6 +13,8 @@ from gateway.doctor.readers.text import read_number, read_text
 from gateway.doctor.rules.memory import MemoryFacts, Swap
 from gateway.operations.memory_groups import parse_membership, read_groups
 from gateway.scaling.sample import Sample
+
+_SWAP: Final = r"^(\S+)\s+\S+\s+(\d{1,15})\s+(\d{1,15})"
 
 
 def read_memory(
@@ -36,7 +39,7 @@ def read_memory(
         lock_bytes=service.lock_bytes,
         model_bytes=model_bytes(settings),
         swaps=swaps(root),
-        overcommit=None if overcommit is None else int(overcommit),
+        overcommit=overcommit,
         jetson=jetson,
         who=service.who,
         troubles=sample.troubles,
@@ -45,7 +48,7 @@ def read_memory(
 
 def swaps(root: Path) -> tuple[Swap, ...]:
     """Return where the system swaps to."""
-    found = re.findall(r"^(\S+)\s+\S+\s+(\d+)\s+(\d+)", read_text(root / "proc/swaps"), re.MULTILINE)
+    found = re.findall(_SWAP, read_text(root / "proc/swaps"), re.MULTILINE | re.ASCII)
     return tuple(Swap(name, int(size) * 1024, int(used) * 1024) for name, size, used in found)
 
 

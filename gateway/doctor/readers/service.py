@@ -13,6 +13,7 @@ from typing import Final
 from gateway.doctor.readers.text import Run, read_text
 from gateway.doctor.rules.service import ServiceFacts
 from gateway.doctor.rules.who import Who
+from gateway.operations.kernel_text import whole_number
 
 _ASKED: Final = (
     "LoadState,ActiveState,SubState,UnitFileState,Result,NRestarts,MainPID,User,Group,SupplementaryGroups,"
@@ -81,14 +82,13 @@ def service_facts(root: Path, service: Service, lanes: int) -> ServiceFacts:
         lanes: How many the configuration starts.
     """
     told = service.properties
-    restarts = told.get("NRestarts", "")
     return ServiceFacts(
         unit=service.unit,
         loaded=told.get("LoadState", ""),
         active=told.get("ActiveState", ""),
         sub=told.get("SubState", ""),
         result=told.get("Result", ""),
-        restarts=int(restarts) if restarts.isdigit() else 0,
+        restarts=whole_number(told.get("NRestarts", "")) or 0,
         enabled=told.get("UnitFileState", ""),
         open_files=service.open_files,
         lanes=lanes,
@@ -103,11 +103,11 @@ def _journal(root: Path) -> str:
 
 
 def _user_of(root: Path, properties: Mapping[str, str], unit: str) -> Who:
-    pid = int(properties["MainPID"]) if properties.get("MainPID", "").isdigit() else 0
+    pid = whole_number(properties.get("MainPID", "")) or 0
     name = properties.get("User") or ("gateway" if properties.get("DynamicUser") == "yes" else "root")
-    uid, gid = next(((each[2], each[3]) for each in _users(root) if each[0] == name), (None, None))
-    if name.isdigit() and uid is None:
-        uid = int(name)
+    uid, gid = next(((each[1], each[2]) for each in _users(root) if each[0] == name), (None, None))
+    if uid is None:
+        uid = whole_number(name)
     groups = {each[0]: each[1] for each in _groups(root)}
     named = {*properties.get("SupplementaryGroups", "").split(), properties.get("Group", "")} & groups.keys()
     member = {group for group, number, members in _groups(root) if name in members or number == gid}
@@ -117,24 +117,26 @@ def _user_of(root: Path, properties: Mapping[str, str], unit: str) -> Who:
 
 def _ourselves(root: Path) -> Who:
     uid, gids = os.geteuid(), frozenset({os.getegid(), *os.getgroups()})
-    name = next((each[0] for each in _users(root) if each[2] == uid), str(uid))
+    name = next((each[0] for each in _users(root) if each[1] == uid), str(uid))
     return Who(name, uid, gids, frozenset(group for group, number, _ in _groups(root) if number in gids))
 
 
-def _users(root: Path) -> Iterator[tuple[str, str, int, int]]:
-    """Yield name, password field, uid and gid of each user."""
+def _users(root: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield name, uid and gid of each user."""
     for line in read_text(root / "etc/passwd").splitlines():
         parts = line.split(":")
-        if len(parts) >= 4 and parts[2].isdigit() and parts[3].isdigit():
-            yield parts[0], parts[1], int(parts[2]), int(parts[3])
+        numbers = [whole_number(part) for part in parts[2:4]]
+        if len(numbers) == 2 and numbers[0] is not None and numbers[1] is not None:
+            yield parts[0], numbers[0], numbers[1]
 
 
 def _groups(root: Path) -> Iterator[tuple[str, int, frozenset[str]]]:
     """Yield name, gid and members of each group."""
     for line in read_text(root / "etc/group").splitlines():
         parts = line.split(":")
-        if len(parts) >= 4 and parts[2].isdigit():
-            yield parts[0], int(parts[2]), frozenset(parts[3].split(","))
+        number = whole_number(parts[2]) if len(parts) >= 4 else None
+        if number is not None:
+            yield parts[0], number, frozenset(parts[3].split(","))
 
 
 def known_groups(root: Path) -> frozenset[str]:
@@ -144,11 +146,11 @@ def known_groups(root: Path) -> frozenset[str]:
 
 def _limit_of(limits: str, name: str) -> int | None:
     """Return a soft limit out of ``/proc/PID/limits``; None for any."""
-    found = re.search(rf"^{name}\s+(\d+)\b", limits, re.MULTILINE)
+    found = re.search(rf"^{name}\s+(\d{{1,19}})\b", limits, re.MULTILINE | re.ASCII)
     return int(found[1]) if found else None
 
 
 def _property(properties: Mapping[str, str], name: str) -> int | None:
-    value = properties.get(f"{name}Soft") or properties.get(name) or ""
-    # systemd before 240 shows what has no limit as the greatest number.
-    return int(value) if value.isdigit() and int(value) < 1 << 63 else None
+    value = whole_number(properties.get(f"{name}Soft") or properties.get(name) or "")
+    # systemd before 240 shows what has no limit as the greatest number, which has a digit too many for us.
+    return value if value is not None and value >= 0 else None

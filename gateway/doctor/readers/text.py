@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from gateway.operations.kernel_text import text_or_none
+from gateway.operations.kernel_text import number_or_none, text_or_none
 
 _MOST_BYTES: Final = 1 << 20
 _COMMAND_LIMIT_S: Final = 5.0
@@ -21,12 +21,9 @@ def read_text(path: Path) -> str:
     return text_or_none(str(path)) or ""
 
 
-def read_number(path: Path) -> float | None:
-    """Return the number that a file holds; None if it holds none."""
-    try:
-        return float(read_text(path))
-    except ValueError:
-        return None
+def read_number(path: Path) -> int | None:
+    """Return the whole number that a file holds; None if it holds none."""
+    return number_or_none(str(path))
 
 
 def run_command(command: tuple[str, ...]) -> str | None:
