@@ -134,7 +134,7 @@ class DevicePolicy:
 
     def _just_relieved(self, at_s: float) -> bool:
         """Say whether an emergency was acted upon a moment ago: many signs of one shortage come together."""
-        return self._relieved_s is not None and at_s - self._relieved_s < self.rules.interval_s / 2
+        return self._relieved_s is not None and at_s - self._relieved_s < self.rules.early_s
 
     def _settle(self, at_s: float) -> None:
         self.settles_until_s = at_s + self.rules.cooldown_s

@@ -105,23 +105,28 @@ class Policy:
         self._devices: dict[str, DevicePolicy] = {}
         self._memory: dict[str, DeviceMemory] = {}
         self._last: dict[str, Decision] = {}
-        self._at_s: float | None = None
+        self._seen_s: float | None = None
+        self._at_s: float | None = None  # of the last sample that counted
         self._full: float | None = None
 
     def decide(self, sample: Sample, demands: Sequence[ModelDemand]) -> tuple[Decision, ...]:
         """Return what to do after a sample: one decision for each model, and what to pause or resume.
 
         Args:
-            sample: The newest one. One that was seen before gives no decisions.
+            sample: The newest one. One that was seen before gives no decisions; one that was hurried (less
+                than half an interval after the last) is only looked at for emergencies.
             demands: Every serving model, once.
         """
-        if self._at_s is not None and sample.at_s <= self._at_s:
+        if self._seen_s is not None and sample.at_s <= self._seen_s:
             return ()
+        self._seen_s = sample.at_s
+        self._memory = dict(sample.memory)
+        if self._at_s is not None and sample.at_s - self._at_s < self._rules.early_s:
+            return self._look(sample, demands)
         in_a_row = self._at_s is not None and sample.at_s - self._at_s <= self._rules.gap_s
         if not in_a_row:
             self._full = None
         self._at_s = sample.at_s
-        self._memory = dict(sample.memory)
         emergency = self._emergency(sample.pressure)
         decided: list[Decision] = []
         for name in self._names(demands):
@@ -148,17 +153,7 @@ class Policy:
         text = f"{alarm.kind.value} ({alarm.model})" if alarm.model else alarm.kind.value
         if alarm.detail:
             text = f"{text}: {alarm.detail}"
-        moment = Moment(
-            at_s=alarm.at_s,
-            in_a_row=True,
-            memory=self._memory.get(name),
-            host=self._memory.get(HOST),
-            processors_busy=None,
-            emergency=Emergency(text),
-        )
-        decided = self._device(name).alarm(moment, _of(demands, name))
-        self._keep(decided, demands)
-        return decided
+        return self._act(name, alarm.at_s, Emergency(text), demands)
 
     def admits(self, priority: int, device: str = HOST) -> bool:
         """Return whether frames of a priority are taken for models whose lanes take a device's memory."""
@@ -184,6 +179,28 @@ class Policy:
             for model, known in device.models.items()
         ]
         return tuple(sorted(states, key=lambda state: state.model))
+
+    def _look(self, sample: Sample, demands: Sequence[ModelDemand]) -> tuple[Decision, ...]:
+        """Look at a hurried sample for an emergency."""
+        emergency = self._emergency(sample.pressure)
+        if emergency is None or emergency.easing:
+            return ()
+        return self._act(HOST, sample.at_s, emergency, demands)
+
+    def _act(
+        self, name: str, at_s: float, emergency: Emergency, demands: Sequence[ModelDemand]
+    ) -> tuple[Decision, ...]:
+        moment = Moment(
+            at_s=at_s,
+            in_a_row=True,
+            memory=self._memory.get(name),
+            host=self._memory.get(HOST),
+            processors_busy=None,
+            emergency=emergency,
+        )
+        decided = self._device(name).alarm(moment, _of(demands, name))
+        self._keep(decided, demands)
+        return decided
 
     def _names(self, demands: Iterable[ModelDemand]) -> list[str]:
         """Return the devices that matter: those of models, and those that did before."""

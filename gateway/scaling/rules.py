@@ -56,6 +56,11 @@ class Rules:
         return _GAP_INTERVALS * self.interval_s
 
     @property
+    def early_s(self) -> float:
+        """A sample that comes sooner after the last one was hurried, and counts in no row."""
+        return self.interval_s / 2
+
+    @property
     def grow_below(self) -> float:
         """Share of memory in use that no added lane may go above."""
         return self.high_mark - self.headroom

@@ -41,11 +41,11 @@ class ScaleOut:
         """Take in one sample.
 
         Args:
-            at_s: The sample's time, monotonic seconds. One that was seen before is ignored.
+            at_s: The sample's time, monotonic seconds. One that was seen before, or was hurried, is ignored.
             demands: Every serving model, once.
             decisions: What the policy decided on them.
         """
-        if self._at_s is not None and at_s <= self._at_s:
+        if self._at_s is not None and at_s - self._at_s < self._rules.early_s:
             return
         if self._at_s is None or at_s - self._at_s > self._rules.gap_s:
             self._wish.reset()

@@ -53,6 +53,15 @@ def test_a_sample_that_was_seen_before_counts_once() -> None:
     assert words(driver.steps(0.9, 1)) == ["shrink a: above_mark"]
 
 
+def test_a_hurried_sample_counts_in_no_row_but_an_emergency_in_it_is_seen() -> None:
+    driver = Driver(idle("a", ready=4, configured=4))
+    driver.steps(0.9, 1)
+    for _ in range(4):
+        assert driver.step(0.9, after_s=0.5) == ()
+    assert driver.steps(0.9, 1) == ()
+    assert words(driver.step(0.9, after_s=0.5, pressure=Pressure(oom_kills=1))) == ["shrink a: emergency"]
+
+
 def test_as_many_lanes_go_as_bring_memory_below_the_mark() -> None:
     driver = Driver(busy("a", ready=6, max_lanes=8, configured=6))
     driver.steps(0.93, 3)
@@ -150,6 +159,17 @@ def test_an_alarm_gives_lanes_back_at_once_and_nothing_grows_for_the_longer_time
     assert words(grown[:1]) == ["grow a: demand"]
     assert driver.at_s - alarmed_s >= driver.rules.emergency_cooldown_s
     assert driver.steps(0.3, 1) == ()
+
+
+def test_nothing_grows_for_the_longer_time_after_pressure_either() -> None:
+    driver = Driver(busy("a"))
+    driver.step(0.3, pressure=PRESSED)
+    pressed_s = driver.at_s
+    grown = driver.steps(0.3, 59)
+    assert words(grown) == ["resume 0: calm"]
+    assert driver.of("a").reason is Reason.AFTER_EMERGENCY
+    assert words(driver.steps(0.3, 1)) == ["grow a: demand"]
+    assert driver.at_s - pressed_s == driver.rules.emergency_cooldown_s
 
 
 def test_many_alarms_of_one_moment_are_one_shortage() -> None:

@@ -69,12 +69,27 @@ class PolicyMachine(RuleBasedStateMachine):
     @rule()
     def switch_source(self) -> None:
         self.source = Source.CGROUP if self.source is Source.MEMINFO else Source.MEMINFO
-        self._begin_anew()
 
     @rule()
     def repeat_a_sample(self) -> None:
         if self.sample is not None and self.sample.at_s >= self.at_s:
             assert self.policy.decide(self.sample, tuple(self.models.values())) == ()
+
+    @rule(used=shares, after_s=st.sampled_from((0.1, 2.0)), killed=st.sampled_from((None, 0, 0, 1)))
+    def hurry(self, used: float, after_s: float, killed: int | None) -> None:
+        if self.sample is None or self.at_s + after_s - self.sample.at_s >= RULES.interval_s / 2:
+            return
+        self.at_s += after_s
+        seen = Sample(
+            self.at_s,
+            {HOST: memory(used, HOST, self.source), GPU: memory(used, GPU, self.source)},
+            Pressure(oom_kills=killed),
+        )
+        if killed:
+            self.emergency_s[HOST] = self.at_s
+        decisions = self.policy.decide(seen, tuple(self.models.values()))
+        assert killed or decisions == ()
+        self._check(decisions)
 
     @rule(
         host=shares,
@@ -94,7 +109,7 @@ class PolicyMachine(RuleBasedStateMachine):
         full: float | None,
     ) -> None:
         for _ in range(count):
-            if after_s > RULES.gap_s:
+            if after_s > RULES.gap_s or (self.memory and self.memory[HOST].source is not self.source):
                 self._begin_anew()
             self.at_s += after_s
             self.memory = {HOST: memory(host, HOST, self.source), GPU: memory(gpu, GPU, self.source)}
