@@ -197,6 +197,11 @@ def test_an_unknown_power_mode_is_said_to_be_unknown_and_clocks_that_nobody_tell
     assert not [each for each in found if each.check == "power.clocks"]
 
 
+def test_that_nothing_tells_of_throttling_is_not_called_well_on_a_jetson() -> None:
+    assert of(judge_power(replace(POWER, throttled=None)), "power.throttling").verdict is NOTE
+    assert of(judge_power(replace(POWER, throttled=None, jetson=False)), "power.throttling").verdict is OK
+
+
 @pytest.mark.parametrize(
     ("changes", "verdict", "line"),
     [

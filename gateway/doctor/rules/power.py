@@ -61,8 +61,7 @@ def judge_power(facts: PowerFacts) -> Iterator[Finding]:
     if facts.jetson:
         yield _mode(facts)
         yield from _clocks(facts)
-    if facts.throttled is not None:
-        yield _throttling(facts.throttled)
+    yield _throttling(facts)
     yield from _heat(facts)
 
 
@@ -112,8 +111,11 @@ def _clocks(facts: PowerFacts) -> Iterator[Finding]:
         yield ok(check, f"clocks are held at their highest: {told}", **figures)
 
 
-def _throttling(throttled: tuple[str, ...]) -> Finding:
-    check = "power.throttling"
+def _throttling(facts: PowerFacts) -> Finding:
+    check, throttled = "power.throttling", facts.throttled
+    if throttled is None:
+        words = "nothing here tells whether the board is held back"
+        return note(check, words, "heat and over-current go unnoticed") if facts.jetson else ok(check, words)
     if not throttled:
         return ok(check, "nothing holds the board back")
     mend = {
