@@ -147,7 +147,7 @@ class VisitPlan:
         yield from judge_trials(read_trials(self._settings, self._board), pip_command())
 
     def _gpu_findings(self) -> Iterator[Finding]:
-        nvml = read_nvml()
+        nvml = read_nvml() if self._settings.telemetry.nvml else None
         yield from judge_gpu(read_gpu(self._root, self._settings, self._board, self._service, nvml))
 
     def _memory_findings(self) -> Iterator[Finding]:

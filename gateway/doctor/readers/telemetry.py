@@ -1,4 +1,4 @@
-"""Takes one sample with the gateway's own telemetry, and asks NVML call by call."""
+"""Takes one sample of memory and pressure; the place where board and NVML are to be asked as well."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.scaling.sample import HOST, DeviceMemory, Pressure, Sample, Source
 
 
 def read_sample(root: Path) -> Sample:
-    """Return what the gateway's telemetry says now."""
+    """Return memory and pressure as they are now; of the board nothing is told here."""
     memory = read_memory(root)
     if memory is None:
         return Sample(time.monotonic(), {}, _pressure(root))
@@ -36,5 +36,5 @@ def _pressure(root: Path) -> Pressure:
 
 
 def read_nvml() -> NvmlFacts | None:
-    """Ask NVML."""
+    """Return what NVML answers, call by call; None where nobody asks it, and then nothing is said."""
     return None
