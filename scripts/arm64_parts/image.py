@@ -20,7 +20,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Extracted, not configured: nothing of it has to run here, so what pulls in a configured system is named.
 _PACKAGES = (
     "base-files base-passwd bash ca-certificates coreutils curl dash dbus diffutils findutils grep gzip "
-    "hostname kmod libgomp1 libnss-systemd libpam-modules libpam-runtime libpython3.11-stdlib "
+    "hostname kmod libc-bin libgomp1 libnss-systemd libpam-modules libpam-runtime libpython3.11-stdlib "
     "libstdc++6 linux-image-cloud-arm64 login mawk media-types mosquitto mount openssl passwd procps "
     "python3-minimal python3-pip-whl python3-setuptools-whl python3.11 python3.11-venv sed systemd "
     "systemd-sysv tar util-linux"
@@ -51,7 +51,7 @@ printf '127.0.0.1 localhost arm64-trial\n' >etc/hosts
 echo arm64-trial >etc/hostname
 : >etc/machine-id
 ln -sf ../usr/lib/os-release etc/os-release
-mkdir -p dev proc sys run tmp root opt srv var/lib/mosquitto var/log/mosquitto
+mkdir -p dev proc sys run tmp root opt srv usr/local/bin usr/local/sbin var/lib/mosquitto var/log/mosquitto
 chmod 1777 tmp
 chown 101:102 var/lib/mosquitto var/log/mosquitto
 rm -rf usr/share/doc usr/share/locale usr/share/man var/cache/apt usr/lib/modules/*/kernel/drivers

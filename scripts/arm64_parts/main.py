@@ -86,7 +86,7 @@ def _options() -> argparse.Namespace:
         "--log", type=Path, default=ROOT / "var/arm64-vm.log", help="what the machine's console said"
     )
     parser.add_argument(
-        "--limit", type=float, default=1800.0, metavar="S", help="longest time that it may run"
+        "--limit", type=float, default=3600.0, metavar="S", help="longest time that it may run"
     )
     return parser.parse_args()
 

@@ -90,6 +90,12 @@ def events() -> dict[str, int]:
     return {name: int(count) for name, count in (line.split() for line in lines)}
 
 
+def anonymous_bytes() -> int:
+    """Return what of the unit's memory no file backs: without swap the kernel cannot take it back."""
+    found = re.search(r"(?m)^anon (\d+)", (group() / "memory.stat").read_text())
+    return int(found[1]) if found else 0
+
+
 def status_kib(pid: str, name: str) -> int:
     """Return a size out of a process's status; 0 if it has gone."""
     try:
@@ -123,7 +129,7 @@ def machine() -> None:
 def install() -> bool:
     """Install as a user would, from wheels."""
     began_s = time.monotonic()
-    done = run(*_INSTALL, "--extras", "demo", "--mosquitto", limit_s=1800)
+    done = run(*_INSTALL, "--extras", "demo", "--mosquitto", limit_s=2700)
     seen = {"rc": done.returncode, "s": round(time.monotonic() - began_s, 1)}
     good = done.returncode == 0 and until(ready)
     if not good:
@@ -172,7 +178,7 @@ def limit(name: str, value: str) -> None:
 def high() -> None:
     """Above MemoryHigh the kernel takes back and slows down, and the gateway goes on."""
     before, used = events(), int((group() / "memory.current").read_text())
-    limit("MemoryHigh", str(int(used * 0.9)))
+    limit("MemoryHigh", str(max(anonymous_bytes(), int(used * 0.95))))
     until(lambda: events()["high"] > before["high"], 60)
     pressure = (
         (group() / "memory.pressure").read_text().splitlines()
@@ -191,9 +197,7 @@ def high() -> None:
 def most() -> None:
     """At MemoryMax the kernel ends a lane, not the gateway; the unit goes on and gets it back."""
     before, main = events(), show("MainPID")
-    lanes = set((group() / "cgroup.procs").read_text().split()) - {main}
-    used = sum(status_kib(pid, "RssAnon") for pid in (*lanes, main)) * 1024
-    limit("MemoryMax", str(int(used * 0.9)))
+    limit("MemoryMax", str(int(anonymous_bytes() * 0.9)))
     killed = until(lambda: events()["oom_kill"] > before["oom_kill"], 60)
     limit("MemoryMax", "infinity")
     back = until(ready, 120)
@@ -226,7 +230,8 @@ def remove() -> None:
     """Take it off again."""
     done = run("/srv/gateway/scripts/install", "--uninstall")
     left = [path for path in ("/opt/gateway", "/etc/gateway", "/var/lib/gateway") if Path(path).exists()]
-    left += [str(path) for path in Path("/etc/systemd/system").rglob("gateway*")]
+    for folder in ("/etc/systemd/system", "/usr/local/lib", "/usr/local/bin", "/etc/mosquitto"):
+        left += [str(path) for path in Path(folder).rglob("gateway*")]
     tell(
         "uninstalling leaves nothing",
         done.returncode == 0 and not left,
