@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from gateway.errors import GatewayError
 from gateway.inference.dataplane import DataPlane
@@ -25,11 +26,27 @@ class Canaries:
         self._health = health
         self._metrics = metrics
 
-    async def run(self) -> None:
-        """Ask for ever, an interval from now on; ends by cancellation."""
-        while True:
-            await asyncio.sleep(self.interval_s)
-            await self.ask()
+    async def run(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Ask for ever, an interval from now on; ends by cancellation.
+
+        A model that does not answer keeps neither the others from being asked nor the beat from coming.
+
+        Args:
+            beat: Called once an interval, in the same turn of the loop; must not wait.
+        """
+        asking: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                await asyncio.sleep(self.interval_s)
+                beat()
+                task = asyncio.ensure_future(self.ask())
+                asking.add(task)
+                task.add_done_callback(asking.discard)
+        finally:
+            left = tuple(asking)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def ask(self) -> None:
         """Ask every serving model once."""

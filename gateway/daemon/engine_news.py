@@ -9,8 +9,13 @@ from gateway.operations.log import log
 class EngineNews:
     """Says in the log how the choice of a backend goes."""
 
+    def __init__(self) -> None:
+        self.building: set[str] = set()
+        """Models for which an engine was built in this life of the process: their start takes longer."""
+
     def engine_building(self, model: str, engine: str, progress: str) -> None:
         """Log how far the build of an engine is."""
+        self.building.add(model)
         log.event("engine_building", model=model, engine=engine, progress=progress)
 
     def engine_failed(self, model: str, engine: str, reason: str) -> None:

@@ -20,6 +20,7 @@ from gateway.daemon.intake import IntakePorts
 from gateway.daemon.model_plan import ChangeKind
 from gateway.daemon.observer import Observer
 from gateway.daemon.outlet import Outlet
+from gateway.daemon.pulse import Pulse
 from gateway.daemon.sensing import Sensing
 from gateway.daemon.status import StatusPage, connect_gauges, connect_link_gauges
 from gateway.daemon.updates import Updates
@@ -32,8 +33,11 @@ from gateway.mqtt.state import ConnectionState
 from gateway.operations.build import VERSION
 from gateway.operations.exposition import Exposition
 from gateway.operations.health import Health, Reason
+from gateway.operations.listen_fds import HandedOver
 from gateway.operations.log import log
 from gateway.operations.metrics import Metrics
+from gateway.operations.service_manager import ServiceManager
+from gateway.operations.watchdog import beat_s
 from gateway.sensors.dialects import Identity as SensorIdentity
 from gateway.sensors.sensor import Stream
 from gateway.serving.app import Sources, StatusDoor
@@ -47,7 +51,19 @@ _FIXED = ("gateway", "mqtt", "http", "updates")
 class House:
     """One running gateway."""
 
-    def __init__(self, loaded: LoadedSettings) -> None:
+    def __init__(
+        self,
+        loaded: LoadedSettings,
+        manager: ServiceManager | None = None,
+        handed: HandedOver | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            loaded: The configuration.
+            manager: The service manager, which is told how the house fares.
+            handed: Sockets that it opened for the house.
+        """
         settings = loaded.settings
         self.settings = settings
         self.started_s = time.monotonic()
@@ -60,10 +76,16 @@ class House:
         observer = Observer(self.metrics, self._out_of_service)
         caches = cache_folder(settings)
         cache = ProofCache(caches)
-        backends = (cache, Chooser(cache, caches, EngineNews()))
+        news = EngineNews()
+        self.building = news.building
+        backends = (cache, Chooser(cache, caches, news))
         self.updates = Updates(lambda: self.settings, self.id, (self.dataplane, self.metrics, self.health))
         self.catalog = Catalog(self.dataplane, backends, observer, loaded, self.updates.folder_of)
-        self._canaries = Canaries(self.dataplane, self.health, self.metrics, settings.http.canary_interval_s)
+        manager = manager or ServiceManager()
+        self._handed = handed or HandedOver({})
+        self.pulse = Pulse(self, manager)
+        pause_s = beat_s(manager.watchdog_s, settings.http.canary_interval_s)
+        self._canaries = Canaries(self.dataplane, self.health, self.metrics, pause_s)
         self._open = contextlib.AsyncExitStack()
         self.link: Link | None = None
         self.sensing: Sensing | None = None
@@ -80,10 +102,7 @@ class House:
         settings = self.settings
         page = StatusPage(self)
         connect_gauges(self, page)
-        if settings.http.enabled:
-            sources = Sources(page.verdict, Exposition(self.metrics).render, page.status)
-            door = await self._open.enter_async_context(Listener(StatusDoor(sources), settings.http.listen))
-            log.event("http_listening", address=door.address)
+        await self._open_doors(page)
         self.health.expect(settings.models)
         self.link = await self._open.enter_async_context(
             Link(settings.mqtt, Identity(self.id, self.epoch, VERSION), self._link_events())
@@ -111,10 +130,25 @@ class House:
         self.health.clear(Reason.STARTING)
         self.updates.begin(self.link)
 
+    async def _open_doors(self, page: StatusPage) -> None:
+        app = StatusDoor(Sources(page.verdict, Exposition(self.metrics).render, page.status))
+        http = [f"fd://{fd}" for fd in self._handed.of("http")]
+        if self.settings.http.enabled:
+            http = http or [self.settings.http.listen]
+        else:
+            for fd in self._handed.of("http"):
+                os.close(fd)
+            http = []
+        # The control socket is the same door for programs of this machine, without a port.
+        for listen in (*http, *(f"fd://{fd}" for fd in self._handed.of("control"))):
+            door = await self._open.enter_async_context(Listener(app, listen))
+            handed_over = listen.startswith("fd://")
+            log.event("http_listening", address=door.address, handed_over=handed_over)
+
     async def watch(self) -> None:
         """Run what runs for ever; returns or raises only when a part of the house fails."""
         assert self.link is not None
-        tasks = [asyncio.ensure_future(self._canaries.run())]
+        tasks = [asyncio.ensure_future(self._canaries.run(self.pulse.beat))]
         tasks += [c.task for c in (self.link.data, self.link.control) if c.task is not None]
         tasks += self.updates.tasks
         try:

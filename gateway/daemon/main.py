@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,15 @@ from gateway.errors import ConfigError, GatewayError
 from gateway.operations.build import VERSION
 from gateway.operations.collector import settle_collector
 from gateway.operations.libraries import capture
+from gateway.operations.listen_fds import take_over
 from gateway.operations.log import log
 from gateway.operations.malloc import keep_large_buffers
+from gateway.operations.service_manager import ServiceManager
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_CONFIG = 78
+_SOCKETS = ("http", "control")
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -40,9 +44,12 @@ def main(path: str, overrides: Sequence[str] = ()) -> int:
         overrides: ``dotted.key=value`` settings that win over the file, now and at every reload.
     """
     started_s = time.monotonic()
+    manager = ServiceManager.of(os.environ, os.getpid())
+    handed = take_over(os.environ, os.getpid(), _SOCKETS)
     try:
         loaded = read(path, overrides)
     except ConfigError as error:
+        manager.stopping(f"The configuration is refused: {error}")
         sys.stderr.write(f"{error}\n")
         return EXIT_CONFIG
     keep_large_buffers()
@@ -50,8 +57,14 @@ def main(path: str, overrides: Sequence[str] = ()) -> int:
     log.start()
     capture(log)
     log.event("starting", version=VERSION, pid=os.getpid(), config=path)
+    for socket in handed.refused:
+        log.event("socket_refused", name=socket.name, fd=socket.fd, why=socket.why)
+
+    async def serve() -> int:
+        return await _Run(House(loaded, manager, handed), manager, path, overrides, started_s).serve()
+
     try:
-        return asyncio.run(_serve(path, overrides, loaded, started_s))
+        return asyncio.run(serve())
     finally:
         log.close()
 
@@ -65,67 +78,90 @@ def read(path: str, overrides: Sequence[str]) -> LoadedSettings:
     return overridden(load(path), overrides)
 
 
-async def _serve(path: str, overrides: Sequence[str], loaded: LoadedSettings, started_s: float) -> int:
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[str] = loop.create_future()
-    reload = asyncio.Event()
-    for number in _STOP_SIGNALS:
-        loop.add_signal_handler(number, _ask_to_stop, stop, signal.Signals(number).name)
-    loop.add_signal_handler(signal.SIGHUP, reload.set)
-    house = House(loaded)
-    running = loop.create_task(_live(house, path, overrides, reload, started_s), name="gateway.live")
-    waited: set[asyncio.Future[Any]] = {running, stop}
-    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-    reason = stop.result() if stop.done() else "it failed"
-    log.event("stopping", reason=reason)
-    stopping_s = time.monotonic()
-    code = EXIT_OK
-    if running.done():
-        code = _exit_code(running.exception(), path)
-    else:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
-    await house.close()
-    log.event("stopped", after_s=round(time.monotonic() - stopping_s, 3))
-    return code
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One life of the process, from the first room to the last."""
 
+    house: House
+    manager: ServiceManager
+    path: str
+    overrides: Sequence[str]
+    started_s: float
 
-async def _live(
-    house: House, path: str, overrides: Sequence[str], reload: asyncio.Event, started_s: float
-) -> None:
-    await house.open()
-    settle_collector()
-    models, pipelines = house.counts()
-    log.event("ready", after_s=round(time.monotonic() - started_s, 3), models=models, pipelines=pipelines)
-    watch = asyncio.ensure_future(house.watch())
-    try:
-        while True:
-            wait = asyncio.ensure_future(reload.wait())
-            done, _ = await asyncio.wait({wait, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if watch in done:
-                wait.cancel()
-                await watch  # a part that runs for ever ended: raise what it raised
-                return
-            reload.clear()
-            await _reload(house, path, overrides)
-    finally:
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
+    async def serve(self) -> int:
+        """Live until told to stop; return the exit code."""
+        loop = asyncio.get_running_loop()
+        stop: asyncio.Future[str] = loop.create_future()
+        reload = asyncio.Event()
+        for number in _STOP_SIGNALS:
+            loop.add_signal_handler(number, _ask_to_stop, stop, signal.Signals(number).name)
+        loop.add_signal_handler(signal.SIGHUP, reload.set)
+        running = loop.create_task(self._live(reload), name="gateway.live")
+        waited: set[asyncio.Future[Any]] = {running, stop}
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        reason = stop.result() if stop.done() else "it failed"
+        self.manager.stopping(f"Stopping: {reason}")
+        log.event("stopping", reason=reason)
+        stopping_s = time.monotonic()
+        code = EXIT_OK
+        if running.done():
+            code = _exit_code(running.exception(), self.path)
+        else:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+        await self.house.close()
+        log.event("stopped", after_s=round(time.monotonic() - stopping_s, 3))
+        return code
 
+    async def _live(self, reload: asyncio.Event) -> None:
+        await self._open()
+        settle_collector()
+        models, pipelines = self.house.counts()
+        after_s = round(time.monotonic() - self.started_s, 3)
+        self.manager.ready(self.house.pulse.words())
+        log.event("ready", after_s=after_s, models=models, pipelines=pipelines)
+        watch = asyncio.ensure_future(self.house.watch())
+        try:
+            while True:
+                wait = asyncio.ensure_future(reload.wait())
+                done, _ = await asyncio.wait({wait, watch}, return_when=asyncio.FIRST_COMPLETED)
+                if watch in done:
+                    wait.cancel()
+                    await watch  # a part that runs for ever ended: raise what it raised
+                    return
+                reload.clear()
+                await self._reload()
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
 
-async def _reload(house: House, path: str, overrides: Sequence[str]) -> None:
-    """Go over to what the file says now; a file that is wrong changes nothing."""
-    try:
-        loaded = await asyncio.to_thread(read, path, overrides)
-        difference = await house.change(loaded)
-    except GatewayError as error:
-        issues = [str(issue) for issue in error.issues] if isinstance(error, ConfigError) else [error.message]
-        log.event("config_refused", file=path, issues=issues)
-        house.metrics.config_reloads.add(1, "refused")
-        return
-    house.metrics.config_reloads.add(1, "applied")
-    log.event("config_reloaded", file=str(Path(path)), **difference)
+    async def _open(self) -> None:
+        extending = asyncio.ensure_future(self.house.pulse.extend_start())
+        try:
+            await self.house.open()
+        finally:
+            extending.cancel()
+            await asyncio.gather(extending, return_exceptions=True)
+
+    async def _reload(self) -> None:
+        """Go over to what the file says now; a file that is wrong changes nothing."""
+        self.manager.reloading(f"Reloading {self.path}")
+        try:
+            loaded = await asyncio.to_thread(read, self.path, self.overrides)
+            difference = await self.house.change(loaded)
+        except GatewayError as error:
+            issues = (
+                [str(issue) for issue in error.issues] if isinstance(error, ConfigError) else [error.message]
+            )
+            log.event("config_refused", file=self.path, issues=issues)
+            self.house.metrics.config_reloads.add(1, "refused")
+            self.house.pulse.note = f"; the last reload was refused: {'; '.join(issues)}"
+        else:
+            self.house.metrics.config_reloads.add(1, "applied")
+            log.event("config_reloaded", file=str(Path(self.path)), **difference)
+            self.house.pulse.note = ""
+        self.manager.ready(self.house.pulse.words())
 
 
 def _ask_to_stop(stop: asyncio.Future[str], name: str) -> None:

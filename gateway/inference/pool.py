@@ -229,7 +229,8 @@ class Pool:
             GatewayError: A lane failed; one that did not answer in time is killed and replaced.
         """
         ready = [lane for lane in self.lanes if lane.state is LaneState.READY]
-        quiet = [lane for lane in ready if lane.answered_s < fresh_s]
+        # One that is asked already is in good hands: who asked first ends it when it does not answer.
+        quiet = [lane for lane in ready if lane.answered_s < fresh_s and not lane.is_asked]
         await asyncio.gather(*(lane.canary(self._limits.run_timeout_s) for lane in quiet))
         return min((lane.answered_s for lane in ready), default=None)
 

@@ -54,6 +54,17 @@ EVENTS: Final[Mapping[str, EventKind]] = {
     "task_failed": EventKind(
         _ERROR, "A part of the gateway failed unexpectedly: please report it.", ("task",), ("task",)
     ),
+    "socket_refused": EventKind(
+        _WARNING,
+        "The service manager handed over a socket that nobody here serves; it was closed.",
+        ("name", "fd", "why"),
+    ),
+    "watchdog_not_fed": EventKind(
+        _ERROR,
+        "Models do not answer (or the loop stood still): the service manager will start the gateway anew.",
+        ("models",),
+        ("models",),
+    ),
     "library_message": EventKind(
         _WARNING, "A library logged a warning or an error.", ("logger", "text"), ("logger",)
     ),
@@ -92,7 +103,11 @@ EVENTS: Final[Mapping[str, EventKind]] = {
         _INFO, "The changes of the file are in force.", ("file", "added", "removed", "changed", "restart_for")
     ),
     # The status door.
-    "http_listening": EventKind(_INFO, "The status door is open.", ("address",)),
+    "http_listening": EventKind(
+        _INFO,
+        "The status door is open, on a socket of its own or of the service manager.",
+        ("address", "handed_over"),
+    ),
     "http_failed": EventKind(_ERROR, "A status page raised; the client got a 500.", ("path",), ("path",)),
     # Model updates.
     "updates_on": EventKind(

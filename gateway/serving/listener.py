@@ -84,9 +84,13 @@ class Listener:
         server, self._closing = self._server, True
         if server is None:
             return
-        server.close()
+        # First no more is accepted: a server closed between accepting and opening would drop the client.
+        loop = asyncio.get_running_loop()
+        for sock in server.sockets:
+            loop.remove_reader(sock.fileno())
         for _ in range(_TURNS_TO_OPEN):
             await asyncio.sleep(0)
+        server.close()
         for connection in tuple(self._connections):
             connection.retire()
         if self._connections:

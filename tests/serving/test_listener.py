@@ -343,3 +343,26 @@ def test_idle_means_idle() -> None:
         loop.close()
     assert waits
     assert min(waits) > 1.0
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_client_that_comes_in_any_turn_of_the_close_is_answered_or_left_to_the_next_process(
+    turns: int,
+) -> None:
+    async def run(held: socket.socket) -> None:
+        async with Listener(echo, f"fd://{socket.dup(held.fileno())}"):
+            client.connect(held.getsockname())
+            client.sendall(b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    with socket.socket() as held, socket.socket() as client:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        asyncio.run(run(held))
+        held.setblocking(False)
+        try:
+            held.accept()[0].close()
+        except BlockingIOError:  # it was taken, so it must have been answered
+            client.settimeout(10)
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")

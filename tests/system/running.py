@@ -35,8 +35,15 @@ class Daemon:
     """``gateway run`` in a session of its own; whatever it leaves behind is found."""
 
     def __init__(
-        self, folder: Path, config: str, broker_url: str, *overrides: str, **environment: str
+        self,
+        folder: Path,
+        config: str,
+        broker_url: str,
+        *overrides: str,
+        before: tuple[list[str], tuple[int, ...]] = ([sys.executable], ()),
+        **environment: str,
     ) -> None:
+        self._before, self._fds = before
         self.config = folder / "gateway.yaml"
         self.config.write_text(config)
         self.http = f"127.0.0.1:{free_port()}"
@@ -56,7 +63,7 @@ class Daemon:
         self._arrived = threading.Condition()
 
     def __enter__(self) -> Daemon:
-        command = [sys.executable, "-m", "gateway", "run", "-c", str(self.config)]
+        command = [*self._before, "-m", "gateway", "run", "-c", str(self.config)]
         for override in self._overrides:
             command += ["--set", override]
         self.process = subprocess.Popen(
@@ -64,6 +71,7 @@ class Daemon:
             cwd=self.config.parent,
             env=self._environment,
             stderr=subprocess.PIPE,
+            pass_fds=self._fds,
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -1,0 +1,94 @@
+"""Notifications as a service manager hears them, by the standard library and by systemd-python."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.operations.service_manager import ServiceManager
+
+
+@pytest.fixture(params=["stdlib", "stand-in", "real"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Choose how messages are sent; the stand-in behaves as systemd.daemon.notify does."""
+    if request.param == "real":
+        pytest.importorskip("systemd.daemon", reason="systemd-python is not installed")
+    elif request.param == "stdlib":
+        monkeypatch.setitem(sys.modules, "systemd", None)
+        monkeypatch.setitem(sys.modules, "systemd.daemon", None)
+    else:
+        package, daemon = types.ModuleType("systemd"), types.ModuleType("systemd.daemon")
+        vars(daemon)["notify"] = _notify
+        monkeypatch.setitem(sys.modules, "systemd", package)
+        monkeypatch.setitem(sys.modules, "systemd.daemon", daemon)
+    return str(request.param)
+
+
+def _notify(status: str, unset_environment: bool = False) -> bool:
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.sendto(status.encode(), f"\0{path[1:]}" if path.startswith("@") else path)
+    return True
+
+
+@pytest.fixture(params=["path", "abstract"])
+def heard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
+    """Return a notification socket and how $NOTIFY_SOCKET names it."""
+    name = str(tmp_path / "notify") if request.param == "path" else f"@gateway-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(f"\0{name[1:]}" if name.startswith("@") else name)
+        sock.settimeout(10)
+        yield name, sock
+
+
+@pytest.mark.usefixtures("way")
+def test_each_message_arrives_whole_and_the_variables_are_gone(heard: tuple[str, socket.socket]) -> None:
+    name, sock = heard
+    environment = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "7", "HOME": "/"}
+    manager = ServiceManager.of(environment, 7)
+    assert environment == {"HOME": "/"}
+    assert manager.is_there
+    assert manager.watchdog_s == 3.0
+    manager.extend(1.5)
+    manager.ready("fine\nREADY=0")
+    manager.status("fine\nREADY=0")  # said already: not sent again
+    manager.reloading("on it")
+    manager.alive()
+    manager.stopping("over")
+    said = [sock.recv(4096).decode() for _ in range(5)]
+    assert said[:2] == ["EXTEND_TIMEOUT_USEC=1500000", "READY=1\nSTATUS=fine READY=0"]
+    reloading, stamp, status = said[2].split("\n")
+    assert (reloading, status) == ("RELOADING=1", "STATUS=on it")
+    assert int(stamp.removeprefix("MONOTONIC_USEC=")) > 0
+    assert said[3:] == ["WATCHDOG=1", "STOPPING=1\nSTATUS=over"]
+    assert "NOTIFY_SOCKET" not in os.environ
+
+
+@pytest.mark.usefixtures("way")
+def test_a_manager_that_is_gone_costs_the_message_and_nothing_else(tmp_path: Path) -> None:
+    manager = ServiceManager.of({"NOTIFY_SOCKET": str(tmp_path / "nobody")}, 1)
+    manager.ready("nobody hears it")
+
+
+@pytest.mark.parametrize("path", ["", "vsock:2:3", "relative"])
+def test_without_a_manager_nothing_is_said(path: str) -> None:
+    manager = ServiceManager.of({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "1000000"}, 1)
+    assert not manager.is_there
+    assert manager.watchdog_s is None
+    manager.ready("nobody hears it")
+
+
+@pytest.mark.parametrize(
+    ("usec", "owner"), [("0", ""), ("-1", ""), ("x", ""), ("", ""), ("1000", "8"), ("²", "")]
+)
+def test_a_watchdog_that_is_off_or_anothers_is_none(usec: str, owner: str) -> None:
+    environment = {"NOTIFY_SOCKET": "/nobody", "WATCHDOG_USEC": usec, "WATCHDOG_PID": owner}
+    assert ServiceManager.of(environment, 7).watchdog_s is None
