@@ -181,7 +181,7 @@ class LoadedModel:
         opened = open_folder((spec.name, spec.folder, spec.file), spec.engine, spec.options, enter or _silent)
         model = cls(spec, opened)
         model.set_pipelines(spec.pipelines)
-        _give_back()
+        give_back()
         return model
 
     def close(self) -> None:
@@ -330,7 +330,7 @@ def _bug(stage: str, error: Exception) -> GatewayError:
     return GatewayBug(f"{stage}: {type(error).__name__}: {str(error)[:300]}")
 
 
-def _give_back() -> None:
+def give_back() -> None:
     """Return to the system what loading used and freed: with ONNX Runtime 7 MB for a model of 5."""
     import ctypes
 

@@ -19,7 +19,7 @@ from gateway.inference.pages import ReadOnlyPage
 from gateway.inference.wire import Head, encode
 
 _MOST_DECLARATIONS = 1024
-_COLLECT_AFTER = 20_000  # a frame's values form no rings: counting references frees them
+COLLECT_AFTER = 20_000  # a frame's values form no rings: counting references frees them
 
 Read = Callable[[socket.socket], "tuple[Head, bytes] | None"]
 Pages = tuple[ReadOnlyPage, ReadOnlyPage]
@@ -35,7 +35,7 @@ def load(spec: str) -> LoadedModel:
     model.warm_up()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER)
+    gc.set_threshold(COLLECT_AFTER)
     return model
 
 
