@@ -5,31 +5,38 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from typing import Final
 
 from gateway.doctor.readers.text import read_text
 from gateway.doctor.rules.gpu import NvmlFacts
-from gateway.operations.memory import read_memory
+from gateway.operations.meminfo import parse_meminfo
+from gateway.operations.memory import available_bytes
+from gateway.operations.memory_groups import read_groups, read_membership
 from gateway.scaling.sample import HOST, DeviceMemory, Pressure, Sample, Source
+
+_PRESSURE: Final = re.compile(r"^(some|full) avg10=(\d{1,3}\.\d\d)\b", re.ASCII | re.MULTILINE)
 
 
 def read_sample(root: Path) -> Sample:
     """Return memory and pressure as they are now; of the board nothing is told here."""
-    memory = read_memory(root)
-    if memory is None:
-        return Sample(time.monotonic(), {}, _pressure(root))
-    source = Source.CGROUP if memory.grouped else Source.MEMINFO
-    reason = "a control group bounds it" if memory.grouped else "every board has it"
-    host = DeviceMemory(HOST, source, reason, memory.total_bytes, memory.available_bytes)
-    return Sample(time.monotonic(), {HOST: host}, _pressure(root))
+    memory = _host(root)
+    return Sample(time.monotonic(), {} if memory is None else {HOST: memory}, _pressure(root))
+
+
+def _host(root: Path) -> DeviceMemory | None:
+    machine, left = parse_meminfo(read_text(root / "proc/meminfo")), available_bytes(root)
+    if machine is None or left is None:
+        return None
+    prefix = str(root).rstrip("/")
+    limits = [group.limit_bytes for group in read_groups(prefix, read_membership(prefix))]
+    if limits and min(limits) < machine.total_bytes:
+        return DeviceMemory(HOST, Source.CGROUP, "a control group bounds it", min(limits), left)
+    return DeviceMemory(HOST, Source.MEMINFO, "every board has it", machine.total_bytes, left)
 
 
 def _pressure(root: Path) -> Pressure:
-    shares = {
-        kind: float(share) / 100
-        for kind, share in re.findall(
-            r"^(some|full) avg10=(\d{1,3}\.\d\d)", read_text(root / "proc/pressure/memory"), re.MULTILINE
-        )
-    }
+    text = read_text(root / "proc/pressure/memory")
+    shares = {kind: float(percent) / 100 for kind, percent in _PRESSURE.findall(text)}
     if shares:
         return Pressure("psi", shares.get("some"), shares.get("full"))
     return Pressure("vmstat" if "pswpin" in read_text(root / "proc/vmstat") else "none")
