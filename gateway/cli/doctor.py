@@ -17,6 +17,7 @@ from gateway.cli.settings_file import DEFAULT_FILE, add_config_argument
 from gateway.doctor.checks import GROUPS
 from gateway.doctor.finding import Finding, Verdict, worst
 from gateway.doctor.interpreter import numpy_findings
+from gateway.doctor.readers.text import is_there
 from gateway.doctor.report import document, group_lines, summary_line
 from gateway.operations.build import VERSION
 
@@ -48,7 +49,8 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         1 if there is a problem; with ``--strict``, or a warning.
     """
-    file = options.config or (DEFAULT_FILE if Path(DEFAULT_FILE).exists() else "")
+    # Its folder is the service's: who may not look there is told so, and not that there is none.
+    file = options.config or (DEFAULT_FILE if is_there(Path(DEFAULT_FILE)) is not False else "")
     width = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
     found: list[Finding] = []
     for group, findings in _examined(options, file):

@@ -231,7 +231,9 @@ def test_a_full_disk_is_a_problem_only_where_releases_are_taken() -> None:
     assert [each.verdict for each in judge_store(replace(full, updates=False))] == [WARNING]
     assert of(judge_store(replace(STORE, free_files=3)), "store.space").verdict is PROBLEM
     assert of(judge_store(replace(STORE, read_only=True)), "store.access").verdict is PROBLEM
-    assert of(judge_store(replace(STORE, used_bytes=None)), "store.quota").verdict is NOTE
+    hidden = list(judge_store(replace(STORE, used_bytes=None)))
+    assert of(hidden, "store.quota").mend == ("sudo -u gateway gateway doctor --only store",)
+    assert [each.check for each in hidden] == ["store.space", "store.quota"]
     assert of(judge_store(replace(STORE, free_bytes=GIB)), "store.quota").verdict is NOTE
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.configuration.load import inspect
 from gateway.configuration.settings import Settings
+from gateway.doctor.readers.text import is_there
 from gateway.doctor.rules.configuration import ConfigurationFacts
 from gateway.errors import ConfigError
 
@@ -30,7 +31,7 @@ def read_configuration(root: Path, file: str, unit: str) -> tuple[Settings, Conf
     try:
         loaded = inspect(file, _environment(root, unit))
     except ConfigError as error:
-        denied = Path(file).exists() and not os.access(file, os.R_OK)
+        denied = is_there(Path(file)) is not False and not os.access(file, os.R_OK)
         return Settings(), ConfigurationFacts(file, error.issues, denied=denied)
     # What only the service is given is not wrong; it is merely not for our eyes.
     hidden = tuple(each for each in loaded.issues if f"${_CREDENTIALS} is not set" in each.what)

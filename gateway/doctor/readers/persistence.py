@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ def keeps_retained(root: Path, port: int) -> bool | None:
         port: Where the broker was reached on this machine.
     """
     main = root / "etc/mosquitto/mosquitto.conf"
-    if not main.exists():
+    if not os.access(main, os.R_OK):
         return None
     keeps, ports = False, set()
     for key, value in _lines(root, main, set()):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway.configuration.settings import Settings
 from gateway.doctor.readers.service import Service
+from gateway.doctor.readers.text import is_there
 from gateway.doctor.rules.store import StoreFacts
 from gateway.doctor.rules.who import Node
 from gateway.updates.store.layout import store_folder
@@ -28,7 +29,7 @@ def read_store(settings: Settings, service: Service, state: Path = Path("/var/li
     environment = {"STATE_DIRECTORY": str(state)} if service.installed else dict(os.environ)
     folder = store_folder(settings, environment)
     nearest = folder
-    while not nearest.exists() and nearest != nearest.parent:
+    while not is_there(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
     facts, disk = nearest.stat(), os.statvfs(nearest)
     return StoreFacts(
@@ -48,8 +49,9 @@ def read_store(settings: Settings, service: Service, state: Path = Path("/var/li
 
 def _used(folder: Path) -> int | None:
     """Return what lies in a folder; links to one file count once. None if it cannot be read."""
-    if not folder.exists():
-        return 0
+    there = is_there(folder)
+    if not there:
+        return 0 if there is False else None
     failed: list[OSError] = []
     seen: dict[tuple[int, int], int] = {}
     for place, _, files in os.walk(folder, onerror=failed.append):

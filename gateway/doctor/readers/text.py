@@ -21,6 +21,17 @@ def read_text(path: Path) -> str:
     return text_or_none(str(path)) or ""
 
 
+def is_there(path: Path) -> bool | None:
+    """Say whether a file or folder is there; None where we may not look."""
+    try:
+        path.stat()
+    except PermissionError:
+        return None
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def read_number(path: Path) -> int | None:
     """Return the whole number that a file holds; None if it holds none."""
     return number_or_none(str(path))

@@ -49,7 +49,8 @@ def judge_store(facts: StoreFacts) -> Iterator[Finding]:
     yield _space(facts)
     if facts.updates:
         yield _quota(facts)
-        yield _access(facts)
+        if facts.used_bytes is not None:  # else its folder is not to be seen, nor whose it is
+            yield _access(facts)
 
 
 def _space(facts: StoreFacts) -> Finding:
