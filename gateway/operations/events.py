@@ -180,6 +180,18 @@ EVENTS: Final[Mapping[str, EventKind]] = {
     "lanes_changed": EventKind(
         _INFO, "A worker became ready or has gone.", ("model", "ready", "wanted"), ("model",)
     ),
+    "memory_source_changed": EventKind(
+        _INFO,
+        "Numbers of this device's memory come from elsewhere now, or from nowhere, for this reason.",
+        ("device", "source", "was", "reason"),
+        ("device", "source"),
+    ),
+    "telemetry_trouble": EventKind(
+        _WARNING,
+        "A part of the board cannot be read now; what it tells is unknown until it can.",
+        ("trouble",),
+        ("trouble",),
+    ),
     "lanes_scaled": EventKind(
         _INFO,
         "A model got another lane because it was wanted, or lost some for want of memory or of work.",

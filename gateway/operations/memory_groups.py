@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.operations.kernel_text import text_or_none, whole_number
+from gateway.operations.memory_left import GroupMemory
 
 # A group without a limit says a number near 2**63 in version 1.
 _NO_LIMIT: Final = 1 << 60
@@ -19,26 +20,6 @@ _MAX_DEPTH: Final = 32
 _V1: Final = "/sys/fs/cgroup/memory"
 # The second is where a machine keeps version 2 that still has version 1 as well.
 _V2: Final = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
-
-
-@dataclass(frozen=True, slots=True)
-class GroupMemory:
-    """One group that has a limit.
-
-    Attributes:
-        limit_bytes: The least of its limits.
-        used_bytes: What is charged to it.
-        idle_file_bytes: Part of it that holds files nobody used lately: as good as free.
-    """
-
-    limit_bytes: int
-    used_bytes: int
-    idle_file_bytes: int
-
-    @property
-    def available_bytes(self) -> int:
-        """What the group can still take without being swapped out or killed for it."""
-        return min(self.limit_bytes, max(0, self.limit_bytes - self.used_bytes + self.idle_file_bytes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,9 @@ class Metrics:
         self._make_scaling()
         self._make_sensors_and_mqtt()
         self._make_updates()
+        self._make_memory()
+        self._make_board()
+        self._make_triton()
         self._make_process()
 
     def families(self) -> tuple[Family, ...]:
@@ -201,6 +204,84 @@ class Metrics:
         self.store_used = _gauge("gateway_store_bytes", "Bytes in the model store.")
         self.store_quota = _gauge("gateway_store_quota_bytes", "Bytes that the model store may take.")
         self.store_free = _gauge("gateway_store_disk_free_bytes", "Bytes left on the store's disk.")
+
+    def _make_memory(self) -> None:
+        source = ("device", "source")
+        self.memory_total = _gauge(
+            "gateway_memory_total_bytes", "Memory of the board or a control group, or of a GPU.", *source
+        )
+        self.memory_available = _gauge(
+            "gateway_memory_available_bytes", "What can be had without swapping or being killed.", *source
+        )
+        self.memory_used = _gauge(
+            "gateway_memory_used_ratio", "Share of memory that cannot be had any more.", *source
+        )
+        self.memory_page_cache = _gauge(
+            "gateway_memory_page_cache_bytes", "Part of what is available that holds files now.", *source
+        )
+        self.memory_swap_used = _gauge(
+            "gateway_memory_swap_used_bytes", "Swapped out, zram too; never counted as memory.", "device"
+        )
+        self.memory_pressure = _gauge(
+            "gateway_memory_pressure_ratio",
+            "Share of ten seconds in which something (some) or everything (full) waited for memory.",
+            "kind",
+        )
+        self.memory_swapped_pages = _counter(
+            "gateway_memory_swapped_pages", "Pages that the machine swapped in or out."
+        )
+        self.memory_oom_kills = _counter(
+            "gateway_memory_oom_kills", "Processes killed for memory, in our control group where it counts."
+        )
+        self.telemetry_age = _gauge("gateway_telemetry_age_seconds", "Age of the newest sample of the board.")
+        self.telemetry_troubles = _gauge(
+            "gateway_telemetry_troubles", "Parts of the board that could not be read."
+        )
+
+    def _make_board(self) -> None:
+        self.processors_busy = _gauge("gateway_processors_busy_ratio", "Busy share of all processors.")
+        self.gpu_info = Gauges(
+            MetricKind("gateway_gpu", "info", "Which GPUs there are.", ("device", "name", "uuid", "memory"))
+        )
+        self.gpu_load = _gauge("gateway_gpu_load_ratio", "Busy share of a GPU.", "device")
+        self.gpu_clock = _gauge("gateway_gpu_clock_hertz", "Clock of a GPU now.", "device")
+        self.gpu_clock_max = _gauge(
+            "gateway_gpu_clock_max_hertz", "Highest clock that the power mode allows a GPU.", "device"
+        )
+        self.gpu_temperature = _gauge("gateway_gpu_temperature_celsius", "Temperature of a GPU.", "device")
+        self.gpu_power = _gauge("gateway_gpu_power_watts", "Electric power of a GPU.", "device")
+        self.gpu_held = _gauge(
+            "gateway_gpu_held_bytes", "The board's memory that the driver holds for its GPU.", "device"
+        )
+        self.board_info = Gauges(
+            MetricKind(
+                "gateway_board", "info", "Which board this is, in which mode.", ("model", "power_mode")
+            )
+        )
+        self.board_power = _gauge("gateway_board_power_watts", "Electric power of the whole board.")
+        self.board_rail_power = _gauge(
+            "gateway_board_rail_power_watts", "Electric power by rail of the board.", "rail"
+        )
+        self.board_temperature = _gauge(
+            "gateway_board_temperature_celsius", "Temperature by zone of the board.", "zone"
+        )
+        self.board_throttled = _gauge(
+            "gateway_board_throttled", "1 while the board is held back for this reason, inferred.", "reason"
+        )
+
+    def _make_triton(self) -> None:
+        self.nv_gpu_utilization = _gauge(
+            "nv_gpu_utilization", "GPU utilization rate [0.0 - 1.0), as Triton names it.", "gpu_uuid"
+        )
+        self.nv_gpu_memory_total = _gauge(
+            "nv_gpu_memory_total_bytes", "GPU total memory, as Triton names it.", "gpu_uuid"
+        )
+        self.nv_gpu_memory_used = _gauge(
+            "nv_gpu_memory_used_bytes", "GPU used memory, as Triton names it.", "gpu_uuid"
+        )
+        self.nv_gpu_power_usage = _gauge(
+            "nv_gpu_power_usage", "GPU power usage in watts, as Triton names it.", "gpu_uuid"
+        )
 
     def _make_process(self) -> None:
         self.errors = _counter("gateway_errors", "Errors of requests, frames and models, by label.", "label")

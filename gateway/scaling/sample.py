@@ -1,4 +1,4 @@
-"""One sample of what a board has and does: memory by device, pressure, load, clocks, heat, power. Values only.
+"""One sample of what a board has and does: memory by device, pressure, load, clocks, heat, power. Values.
 
 Nothing here is remembered: every sample says where its numbers come from and why
 they come from there, and what is not known is None, never 0.
@@ -57,7 +57,7 @@ class Pressure:
 
     Attributes:
         source: ``psi``, ``vmstat`` or ``none``.
-        some: Share of time in which something waited for memory, 0 to 1 (ten-second average); None if unknown.
+        some: Share of time in which something waited for memory, 0 to 1, over ten seconds; None if unknown.
         full: Share of time in which everything waited for memory; None if unknown.
         swapped_pages: Pages swapped in or out since the last sample; None if unknown.
         oom_kills: Processes killed for memory, machine or group, since the last sample; None if unknown.
@@ -85,6 +85,7 @@ class GpuReading:
         power_w: Electric power.
         temperature_c: Of the processor.
         processes_bytes: Memory by process id, where a driver tells.
+        held_bytes: The board's memory that the driver holds for it; for information, part of what is used.
     """
 
     device: str
@@ -97,6 +98,7 @@ class GpuReading:
     power_w: float | None = None
     temperature_c: float | None = None
     processes_bytes: Mapping[int, int] = field(default_factory=dict)
+    held_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

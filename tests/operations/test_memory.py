@@ -4,23 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given
-from hypothesis import strategies as st
+from gateway.operations.memory import available_bytes, read_memory
 
-from gateway.operations.meminfo import Meminfo
-from gateway.operations.memory import available_bytes, bounded, read_memory
-from gateway.operations.memory_groups import GroupMemory
-
-SIZES = st.integers(min_value=0, max_value=1 << 40)
-MACHINES = st.builds(
-    lambda total, left, cache, swap: Meminfo(
-        total + 1, min(left, total + 1), min(cache, left, total + 1), swap
-    ),
-    *(SIZES, SIZES, SIZES, SIZES),
-)
-GROUPS = st.builds(
-    lambda limit, used, idle: GroupMemory(limit + 1, used, min(idle, used)), SIZES, SIZES, SIZES
-)
 
 
 def _write(root: Path, **files: str) -> Path:
@@ -120,20 +105,6 @@ def test_a_path_that_leads_out_of_what_we_see_reads_nothing_outside(tmp_path: Pa
 def test_a_machine_that_tells_nothing_gives_no_number(tmp_path: Path) -> None:
     assert available_bytes(tmp_path) is None
     assert read_memory(tmp_path) is None
-
-
-@given(MACHINES, st.lists(GROUPS, max_size=4))
-def test_what_is_left_is_never_more_than_any_of_them_leaves(
-    machine: Meminfo, groups: list[GroupMemory]
-) -> None:
-    memory = bounded(machine, tuple(groups))
-    assert memory is not None
-    lefts = [machine.available_bytes, *(group.available_bytes for group in groups)]
-    totals = [machine.total_bytes, *(group.limit_bytes for group in groups)]
-    assert memory.available_bytes == min(lefts)
-    assert memory.total_bytes == min(totals) > 0
-    assert 0 <= memory.page_cache_bytes <= memory.available_bytes <= memory.total_bytes
-    assert memory.grouped == (min(totals) < machine.total_bytes)
 
 
 def test_this_machine_tells() -> None:

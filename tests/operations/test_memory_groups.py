@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.operations.memory_groups import (
-    GroupMemory,
     Membership,
     group_folders,
     parse_membership,
@@ -22,12 +21,6 @@ PARTS = st.sampled_from(["", ".", "..", "a", "b.slice", "c d", "é"])
 def test_a_machine_with_both_versions_is_read_as_both() -> None:
     text = "9:name=systemd:/x\n4:cpu,memory:/jobs/17:a\n0::/user.slice\n"
     assert parse_membership(text) == Membership("/jobs/17:a", "/user.slice")
-
-
-def test_what_the_group_holds_idle_counts_as_free_but_never_beyond_the_limit() -> None:
-    assert GroupMemory(100, 90, 30).available_bytes == 40
-    assert GroupMemory(100, 150, 0).available_bytes == 0
-    assert GroupMemory(100, 10, 50).available_bytes == 100
 
 
 def test_kills_are_those_of_our_own_group(tmp_path: Path) -> None:
