@@ -22,6 +22,7 @@ from gateway.inference.choosing import Chooser
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.observer import SchedulerObserver
+from gateway.inference.pool import MakeBody, process_body
 from gateway.inference.proof import Effort
 from gateway.inference.proof_cache import ProofCache
 from gateway.inference.proven import Proof, ProofBudgets
@@ -79,6 +80,7 @@ class Catalog:
         observer: SchedulerObserver,
         loaded: LoadedSettings,
         folder_of: Callable[[str], str | None] = _as_configured,
+        make_body: MakeBody = process_body,
     ) -> None:
         """Make an empty catalogue.
 
@@ -88,6 +90,7 @@ class Catalog:
             observer: Who counts and logs.
             loaded: The configuration.
             folder_of: Folder of the release that a model serves; None for the configured one.
+            make_body: Makes what a new lane lives in.
         """
         self.status: dict[str, ModelStatus] = {}
         self.versions: dict[str, Version] = {}
@@ -96,6 +99,7 @@ class Catalog:
         self._observer = observer
         self._loaded = loaded
         self._folder_of = folder_of
+        self._make_body = make_body
         self._changing = asyncio.Lock()
         self._plans: dict[str, ModelPlan] = {}  # of every model that serves or failed
 
@@ -368,7 +372,9 @@ class Catalog:
 
     def _version(self, name: str, plan: ModelPlan, spec: LoadSpec) -> Version:
         watch = ServiceWatch(self._observer)
-        scheduler = Scheduler(spec, lanes=plan.lanes, limits=plan.limits, observer=watch)
+        scheduler = Scheduler(
+            spec, lanes=plan.lanes, limits=plan.limits, observer=watch, make_body=self._make_body
+        )
         return Version(name, plan, scheduler, watch)
 
     def _issue(self, error: PipelineMisfit) -> ConfigIssue:

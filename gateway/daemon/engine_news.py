@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.inference.choosing import Choice
 from gateway.operations.log import log
+
+_LONG_LOAD_S: Final = 5.0
+_OWNER: Final = "GPU owner"
 
 
 class EngineNews:
@@ -17,6 +22,11 @@ class EngineNews:
         """Log how far the build of an engine is."""
         self.building.add(model)
         log.event("engine_building", model=model, engine=engine, progress=progress)
+
+    def lane_loads(self, model: str, what: str, seconds: float) -> None:
+        """Log how far a load in the GPU owner is, once it takes long enough to be an engine's build."""
+        if seconds >= _LONG_LOAD_S:
+            self.engine_building(model, _OWNER, f"{what}, {seconds:.0f} s")
 
     def engine_failed(self, model: str, engine: str, reason: str) -> None:
         """Log that a candidate did not hold."""

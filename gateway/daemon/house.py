@@ -27,6 +27,7 @@ from gateway.daemon.updates import Updates
 from gateway.errors import GatewayError
 from gateway.inference.choosing import Chooser
 from gateway.inference.dataplane import DataPlane
+from gateway.inference.owner import GpuOwner
 from gateway.inference.proof_cache import ProofCache
 from gateway.mqtt.link import CONTROL, Identity, Link, LinkEvents
 from gateway.mqtt.state import ConnectionState
@@ -80,7 +81,10 @@ class House:
         self.building = news.building
         backends = (cache, Chooser(cache, caches, news))
         self.updates = Updates(lambda: self.settings, self.id, (self.dataplane, self.metrics, self.health))
-        self.catalog = Catalog(self.dataplane, backends, observer, loaded, self.updates.folder_of)
+        self.gpu = GpuOwner(news.lane_loads)
+        self.catalog = Catalog(
+            self.dataplane, backends, observer, loaded, self.updates.folder_of, self.gpu.body
+        )
         manager = manager or ServiceManager()
         self._handed = handed or HandedOver({})
         self.pulse = Pulse(self, manager)
@@ -199,6 +203,7 @@ class House:
             self.sensing.stop()
         await self.updates.close()
         await self.catalog.close(time.monotonic() + _DRAIN_S)
+        await self.gpu.close()
         await self._open.aclose()
 
     def counts(self) -> tuple[int, int]:

@@ -79,3 +79,7 @@ def asked(name: str, data: bytes, stream: str = "s", patience_s: float = 30.0) -
 
 def descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()

@@ -6,9 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,13 +14,11 @@ import pytest
 
 from gateway.errors import EngineFailed, LoadFailed, NotReady, OutOfMemory, WorkerCrashed
 from gateway.inference.engines.engine import EngineOptions
-from gateway.inference.limits import PoolLimits
-from gateway.inference.owner import GpuOwner, OwnerBody
 from gateway.inference.owner_words import EXIT_HUNG, EXIT_STICKY
 from gateway.inference.request import RequestState
 from gateway.operations.restart import RestartLimits
 from tests.inference.bench_of_lanes import PLUGINS, ROOT, payload, serving
-from tests.inference.bench_of_owner import FAKE, asked, descriptors, housing, named
+from tests.inference.bench_of_owner import FAKE, asked, housing, lives, named
 from tests.inference.test_scheduler import Answers, run, until
 from tests.plugins.trouble_steps import HANG, KILL, NO_MEMORY, RAISE, SLOW
 
@@ -44,20 +39,6 @@ def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Play:
 
     write()
     return write
-
-
-def lives(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
-
-
-def owners() -> list[str]:
-    """Return the processes of ours that are GPU owners."""
-    found: list[str] = []
-    for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-        with contextlib.suppress(FileNotFoundError):
-            if b"owner_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.append(pid)
-    return found
 
 
 @pytest.mark.parametrize("model", ["motion-int8-onnx", "motion-int8"])
@@ -289,104 +270,6 @@ def test_a_model_at_fault_goes_out_of_service_and_the_others_stay(play: Play) ->
             await until(lambda: not bad.pool.in_service)
             assert (await house.dataplane.infer(asked("good", payload()))).state is RequestState.DONE
             assert len(good.pool._restart._crashes_s) == 0
-
-    run(test())
-
-
-def test_the_owner_starts_with_its_first_lane_and_ends_with_its_last() -> None:
-    async def test() -> None:
-        async with housing() as house:
-            assert house.owner.pid == 0
-            one, two = await house.serve(named("one")), await house.serve(named("two"))
-            pid = house.owner.pid
-            await one.close()
-            assert house.owner.pid == pid
-            assert (await house.dataplane.infer(asked("two", payload()))).state is RequestState.DONE
-            await two.close()
-            await until(lambda: not lives(pid))
-            assert house.owner.pid == 0
-
-    run(test())
-
-
-def test_a_start_that_is_cancelled_at_any_moment_leaves_nothing(play: Play) -> None:
-    async def test() -> None:
-        before = descriptors(os.getpid())
-        play(build_s=0.2)
-        for turns in (0, 1, 2, 3, 5, 8, 13, 30, 100, 300):
-            async with housing() as house:
-                starting = asyncio.ensure_future(house.serve(named("model", FAKE), lanes=2))
-                for _ in range(turns):
-                    await asyncio.sleep(0.001)
-                starting.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await starting
-                pid = house.owner.pid
-            assert not lives(pid)
-        assert owners() == []
-        assert descriptors(os.getpid()) <= before + 1
-
-    run(test())
-
-
-def test_lanes_that_come_and_go_cost_the_owner_no_descriptor_and_no_thread() -> None:
-    async def test() -> None:
-        async with housing() as house:
-            scheduler = await house.serve(named("stays"))
-            pid, counts = house.owner.pid, []
-            for _ in range(6):
-                scheduler.pool.resize(4)
-                await until(lambda: scheduler.pool.ready == 4)
-                scheduler.pool.resize(1)
-                await until(lambda: len(list(Path(f"/proc/{pid}/task").iterdir())) == 2)
-                other = await house.serve(named("goes", EngineOptions(derived="/nonexistent")))
-                await other.close()
-                await until(lambda: len(list(Path(f"/proc/{pid}/task").iterdir())) == 2)
-                counts.append(descriptors(pid))
-            assert house.owner.pid == pid
-            assert counts[1:] == counts[:1] * 5
-
-    run(test())
-
-
-def test_the_owner_dies_with_the_front_end() -> None:
-    words = (
-        "import asyncio, os\n"
-        "from tests.inference.bench_of_owner import housing, named\n"
-        "async def main():\n"
-        "    async with housing() as house:\n"
-        "        await house.serve(named('model'))\n"
-        "        print(house.owner.pid, flush=True)\n"
-        "        await asyncio.sleep(600)\n"
-        "asyncio.run(main())\n"
-    )
-    child = subprocess.Popen([sys.executable, "-c", words], cwd=ROOT, stdout=subprocess.PIPE)
-    try:
-        assert child.stdout is not None
-        pid = int(child.stdout.readline())
-        os.kill(pid, signal.SIGTERM)  # what ends the group does not end the owner
-        assert lives(pid)
-    finally:
-        child.kill()
-        child.communicate()
-
-    async def gone() -> None:
-        await until(lambda: not lives(pid))
-
-    run(gone())
-
-
-def test_only_what_needs_a_device_lives_in_the_owner() -> None:
-    async def test() -> None:
-        limits = PoolLimits(5.0, 60.0, RestartLimits(0.01, 0.1, 50, 60.0))
-        owner = GpuOwner()
-        for options, there in (
-            (EngineOptions(), False),
-            (EngineOptions(providers=("CUDAExecutionProvider", "CPUExecutionProvider")), True),
-            (EngineOptions(delegates=("libgpu.so",)), True),
-        ):
-            assert isinstance(owner.body(named("m", options), limits), OwnerBody) == there
-        await owner.close()
 
     run(test())
 
