@@ -81,6 +81,8 @@ make_environment() {
     trap 'rm -rf "$home/venvs/$name" "${scratch:-}"' EXIT
     begin_environment "$folder"
     fill_environment "$folder"
+    # On every core; the service may write nothing there. Files that no Python reads as such do not matter.
+    "$folder/bin/python" -m compileall -q -j 0 "$folder/lib" >/dev/null || true
     lay_share "$folder/share/gateway"
     interpreter >"$folder/made-with"
     "$folder/bin/gateway" version >/dev/null || fail 1 "what was installed does not start: $folder/bin/gateway version"
@@ -108,7 +110,7 @@ begin_environment() {
 }
 
 fill_environment() {
-    local pip=("$1/bin/python" -m pip --disable-pip-version-check --no-input --quiet install)
+    local pip=("$1/bin/python" -m pip --disable-pip-version-check --no-input --quiet install --no-compile)
     local what
     if [[ -n $wheels ]]; then
         # The newest of each that lies there, whatever an upgrade began with.

@@ -1,4 +1,4 @@
-"""A machine of its own that systemd boots: Debian's container on a throw-away layer over this machine's files.
+"""A machine of its own that systemd boots: a container on a throw-away layer over this machine's files.
 
 Everything that is mounted lies in a mount namespace of the container's process, so nothing is left
 behind even if the tests are killed. The box has no network but its own loopback; several run side by side.
@@ -22,6 +22,8 @@ from typing import Final
 LIMIT_S: Final = float(os.environ.get("TEST_LIMIT_S", "60"))
 NEEDS: Final = ("root", "systemd-nspawn", "unshare", "nsenter", "mount")
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What the container forbids, and a machine of its own would not.
+_UNKNOWN: Final = "landlock_create_ruleset landlock_add_rule landlock_restrict_self @memlock"
 _HIERARCHIES: Final = (Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
 
 # The machine's own units and daemons are none of the box's business.
@@ -97,7 +99,9 @@ class Box:
         """The box's files as this machine sees them; absolute links in it lead out of it."""
         return Path(f"/proc/{self._init}/root")
 
-    def run(self, *command: str, check: bool = True, limit_s: float = LIMIT_S) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, check: bool = True, limit_s: float = LIMIT_S
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command in the box, as root; standard output and error come as one text.
 
         Raises:
@@ -129,6 +133,10 @@ class Box:
         file.write_text(text, encoding="utf-8")
         file.chmod(mode)
 
+    def exists(self, path: str) -> bool:
+        """Say whether there is something in the box at this path."""
+        return self.run("test", "-e", path, check=False).returncode == 0
+
     def show(self, unit: str, *names: str) -> dict[str, str]:
         """Return properties of a unit."""
         said = self.run("systemctl", "show", unit, "-p", ",".join(names)).stdout
@@ -141,7 +149,12 @@ class Box:
             group.mkdir()
         nspawn = ["systemd-nspawn", "-q", "-D", f"{self._folder}/root", "-b", "--register=no", "--keep-unit"]
         nspawn += ["--private-network", "--console=pipe", "--link-journal=no", "--resolv-conf=off"]
-        nspawn += ["--timezone=off", *binds, "systemd.unit=multi-user.target"]
+        nspawn += [
+            "--timezone=off",
+            f"--system-call-filter={_UNKNOWN}",
+            *binds,
+            "systemd.unit=multi-user.target",
+        ]
         command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
         environment = {"PATH": _PATH, "BOX": str(self._folder), "MACHINE": uuid.uuid4().hex}
         environment["CGROUPS"] = " ".join(map(str, groups))

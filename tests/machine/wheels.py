@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 from tests.rules.tree import ROOT, files
 
+
 def build(folder: Path) -> Path:
     """Build the gateway's wheel from a copy of the tree into ``folder``; return it."""
     source = folder / "source"
@@ -89,12 +90,14 @@ def _closure(lines: Iterable[str]) -> set[str]:
 
 
 def _repack(distribution: metadata.Distribution, folder: Path) -> None:
-    tags = [line.split()[1] for line in (distribution.read_text("WHEEL") or "").splitlines() if line[:4] == "Tag:"]
+    lines = (distribution.read_text("WHEEL") or "").splitlines()
+    tags = [line.split()[1].split("-") for line in lines if line.startswith("Tag:")]
     # One name holds several tags: the three parts, each joined by dots.
-    tag = "-".join(".".join(dict.fromkeys(part)) for part in zip(*(tag.split("-") for tag in tags), strict=True))
+    tag = "-".join(".".join(dict.fromkeys(part)) for part in zip(*tags, strict=True))
     name = re.sub(r"[-_.]+", "_", distribution.metadata["Name"])
     with zipfile.ZipFile(folder / f"{name}-{distribution.version}-{tag}.whl", "w") as made:
         for file in distribution.files or ():
             # Programs and compiled files are made anew by whoever installs it.
-            if file.parts[0] != ".." and file.suffix != ".pyc" and file.name not in {"INSTALLER", "REQUESTED"}:
+            made_anew = file.parts[0] == ".." or file.suffix == ".pyc"
+            if not made_anew and file.name not in {"INSTALLER", "REQUESTED"}:
                 made.write(str(file.locate()), str(file))
