@@ -89,3 +89,22 @@ def test_results_name_the_twin_and_the_backend_that_answered(
         assert model["digest"] == f"sha256:{hashlib.sha256((at / TWIN).read_bytes()).hexdigest()}"
         assert model["engine"].endswith(f"{FAKE} fp16")
         assert daemon.stop() == 0
+
+
+def test_a_gpu_that_is_lost_costs_its_owner_and_the_next_one_answers(
+    tmp_path: Path, broker: Broker, client: Client
+) -> None:
+    client.subscribe("gw/test/results/#")
+    text = config(MODELS / "motion-int8-onnx", "[100, 6]")
+    with daemon_with(tmp_path, broker, text) as daemon:
+        daemon.ready()
+        script = tmp_path / "script.json"
+        script.write_text(json.dumps({"run": "sticky"}))
+        lost = daemon.wait_event("worker_lost", model="m")
+        assert "the GPU owner, which exited with code 75: " in lost["reason"]
+        assert "an illegal memory access was encountered" in lost["reason"]
+        script.write_text("{}")
+        subscribed(broker, "watch/data")
+        client.publish("watch/data", window())
+        assert FAKE in client.result()["model"]["engine"]
+        assert daemon.stop() == 0
