@@ -136,7 +136,7 @@ def install() -> bool:
         print(
             done.stdout[-3000:],
             done.stderr[-3000:],
-            run("journalctl", "-n", "60", "--no-pager").stdout,
+            run("journalctl", "-n", "80", "-u", "gateway*", "-u", "mosquitto", "--no-pager").stdout,
             sep="\n",
         )
     return tell(
