@@ -12,15 +12,21 @@ from pathlib import Path
 
 from gateway.configuration.load import LoadedSettings
 from gateway.configuration.settings import Settings
+from gateway.daemon.autoscaler import Autoscaler
+from gateway.daemon.board_gauges import connect_board_gauges
 from gateway.daemon.canary import Canaries
 from gateway.daemon.catalog import Catalog
+from gateway.daemon.demand_watch import DemandWatch
 from gateway.daemon.engine_news import EngineNews
 from gateway.daemon.fit import fits
+from gateway.daemon.fleet import Fleet
 from gateway.daemon.intake import IntakePorts
+from gateway.daemon.lane_costs import LaneCosts, footprint
 from gateway.daemon.model_plan import ChangeKind
 from gateway.daemon.observer import Observer
 from gateway.daemon.outlet import Outlet
 from gateway.daemon.pulse import Pulse
+from gateway.daemon.scaling_gauges import connect_scaling_gauges
 from gateway.daemon.sensing import Sensing
 from gateway.daemon.status import StatusPage, connect_gauges, connect_link_gauges
 from gateway.daemon.updates import Updates
@@ -39,6 +45,8 @@ from gateway.operations.log import log
 from gateway.operations.metrics import Metrics
 from gateway.operations.service_manager import ServiceManager
 from gateway.operations.watchdog import beat_s
+from gateway.scaling.sampler import machine_sampler
+from gateway.scaling.telemetry import Telemetry
 from gateway.sensors.dialects import Identity as SensorIdentity
 from gateway.sensors.sensor import Stream
 from gateway.serving.app import Sources, StatusDoor
@@ -46,7 +54,7 @@ from gateway.serving.listener import Listener
 
 _DRAIN_S = 1.5
 # A change of these needs a new process; everything else follows a reload.
-_FIXED = ("gateway", "mqtt", "http", "updates")
+_FIXED = ("gateway", "mqtt", "http", "telemetry", "updates")
 
 
 class House:
@@ -74,7 +82,7 @@ class House:
         self.health = Health(settings.http.canary_max_age_s)
         self.dataplane = DataPlane()
         self._file = loaded.file
-        observer = Observer(self.metrics, self._out_of_service)
+        observer = DemandWatch(Observer(self.metrics, self._out_of_service))
         caches = cache_folder(settings)
         cache = ProofCache(caches)
         news = EngineNews()
@@ -85,6 +93,10 @@ class House:
         self.catalog = Catalog(
             self.dataplane, backends, observer, loaded, self.updates.folder_of, self.gpu.body
         )
+        sampler = machine_sampler(nvml=settings.telemetry.nvml)
+        self.telemetry = Telemetry(sampler, lambda: self.settings.scaling.sample_interval_s)
+        fleet = Fleet(self.dataplane.serving, observer, LaneCosts(footprint), lambda: self.settings)
+        self.autoscaler = Autoscaler(self.telemetry, fleet, observer, self.metrics, settings.scaling)
         manager = manager or ServiceManager()
         self._handed = handed or HandedOver({})
         self.pulse = Pulse(self, manager)
@@ -106,6 +118,9 @@ class House:
         settings = self.settings
         page = StatusPage(self)
         connect_gauges(self, page)
+        connect_board_gauges(self.metrics, self.telemetry, settings.telemetry)
+        connect_scaling_gauges(self.metrics, self.autoscaler)
+        await self._open.enter_async_context(self.telemetry)
         await self._open_doors(page)
         self.health.expect(settings.models)
         self.link = await self._open.enter_async_context(
@@ -125,7 +140,7 @@ class House:
             refused=self._frame_refused,
             metrics=self.metrics,
             max_payload_bytes=lambda: self.settings.inference.max_payload_bytes,
-            admits=lambda _model, _priority: True,
+            admits=self.autoscaler.admits,
         )
         who = SensorIdentity(self.id, self.epoch)
         self.sensing = await self._open.enter_async_context(
@@ -152,7 +167,9 @@ class House:
     async def watch(self) -> None:
         """Run what runs for ever; returns or raises only when a part of the house fails."""
         assert self.link is not None
-        tasks = [asyncio.ensure_future(self._canaries.run(self.pulse.beat))]
+        own = [self._canaries.run(self.pulse.beat), self.autoscaler.run()]
+        ours = [asyncio.ensure_future(each) for each in own]
+        tasks = [*ours]
         tasks += [c.task for c in (self.link.data, self.link.control) if c.task is not None]
         tasks += self.updates.tasks
         try:
@@ -160,8 +177,9 @@ class House:
             for task in done:
                 task.result()
         finally:
-            tasks[0].cancel()
-            await asyncio.gather(tasks[0], return_exceptions=True)
+            for task in ours:
+                task.cancel()
+            await asyncio.gather(*ours, return_exceptions=True)
 
     async def change(self, loaded: LoadedSettings) -> dict[str, object]:
         """Go over to other settings, or change nothing; return what became different.
@@ -184,6 +202,7 @@ class House:
         self.health.expect(wanted.models)
         if self.sensing is not None:
             self.sensing.reconfigure(wanted)
+        self.autoscaler.reconfigure(wanted.scaling)
         log.configure(wanted.log)
         await self.catalog.drain(changed.ending)
         await self._canaries.ask()

@@ -9,11 +9,14 @@ which must be there as well. One lane alone gives a bound.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.inference.lane import Lane, LaneState
 from gateway.inference.scheduler import Scheduler
+from gateway.operations.kernel_bytes import kernel_bytes
+from gateway.scaling.lane_memory import process_memory
 
 _MEASURED_AGAIN_S = 60.0
 
@@ -105,3 +108,15 @@ class LaneCosts:
             return LaneCost(None, bound_bytes)
         divided = [footprint.own_bytes for body, footprint in seen if body.loaded]
         return LaneCost(max(divided, default=bound_bytes), bound_bytes)
+
+
+def footprint(pid: int) -> Footprint:
+    """Return what a process takes, and took at most. Raises nothing."""
+    memory = process_memory(pid)
+    if memory is None:
+        return Footprint()
+    grown_bytes = 0
+    with contextlib.suppress(OSError):
+        status = f"/proc/{pid}/status"
+        grown_bytes = max(0, kernel_bytes(status, "VmHWM") - kernel_bytes(status, "VmRSS"))
+    return Footprint(memory.uss_bytes, memory.uss_bytes + grown_bytes)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from gateway.daemon.board_words import board_words
 from gateway.daemon.engine_news import choice_words
 from gateway.daemon.intake import Intake
 from gateway.daemon.model_state import ModelState, ModelStatus
@@ -49,6 +50,8 @@ class StatusPage:
             },
             "sensors": sensors,
             "models": [self._model(name, reported) for name in sorted(house.settings.models)],
+            "board": board_words(house.telemetry.latest(), now_s),
+            "scaling": house.autoscaler.status(),
             "updates": self._updates(reported),
             "pipelines": [
                 {"name": name, "model": pipeline.model}
@@ -123,6 +126,9 @@ class StatusPage:
                 "ready": scheduler.pool.ready if scheduler else 0,
                 "wanted": scheduler.pool.wanted if scheduler else house.settings.models[name].lanes,
                 "pids": [lane.pid for lane in scheduler.pool.lanes] if scheduler else [],
+                "max": house.autoscaler.max_lanes().get(name),
+                "cost_bytes": house.autoscaler.lane_cost_bytes().get(name),
+                "share_weights": scheduler.facts.divides if scheduler and scheduler.facts else None,
             },
             "restarts": scheduler.pool.restarts if scheduler else 0,
             "queued": scheduler.queued if scheduler else 0,
