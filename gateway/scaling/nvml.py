@@ -96,6 +96,7 @@ class _Questions:
         self._index = index
         self._handle: Any = None
         self._answers: dict[str, str] = {}
+        self._is_unknown = False  # whether the library has no such call as the last one
 
     def gpu(self) -> NvmlGpu:
         """Return all answers."""
@@ -126,8 +127,12 @@ class _Questions:
     def _processes(self) -> dict[int, int]:
         """Return memory by process: who computes and draws is in both lists, and is there once."""
         found: dict[int, int] = {}
-        for call in ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses"):
-            for pid, used in self._ask(call, _pairs) or ():
+        for kind in ("Compute", "Graphics"):
+            call = f"nvmlDeviceGet{kind}RunningProcesses"
+            listed = self._ask(f"{call}_v3", _pairs)
+            if self._is_unknown:  # drivers before 510 have the older form alone
+                listed = self._ask(f"{call}_v2", _pairs)
+            for pid, used in listed or ():
                 found[pid] = max(used, found.get(pid, 0))
         return found
 
@@ -136,8 +141,10 @@ class _Questions:
         try:
             answer = read(getattr(self._nvml, call)(self._handle, *arguments))
         except self._errors as error:
+            self._is_unknown = getattr(error, "value", None) == self._nvml.NVML_ERROR_FUNCTION_NOT_FOUND
             self._answers[call] = _said(error)
             return None
+        self._is_unknown = False
         self._answers[call] = "ok"
         return answer
 
