@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
 from gateway.configuration.settings import Settings
 
@@ -34,7 +33,8 @@ def client_settings(file: str | None, *, needs_secrets: bool) -> Settings:
     from gateway.configuration.load import inspect, load
 
     if file is None:
-        if not Path(DEFAULT_FILE).exists():
+        # Not Path.exists: before Python 3.12 it raises where one may not look into the folder.
+        if not os.path.exists(DEFAULT_FILE):  # noqa: PTH110 - as above
             return Settings()
         file = DEFAULT_FILE
     if needs_secrets:

@@ -126,7 +126,7 @@ class VisitPlan:
 
     @cached_property
     def _sample(self) -> Sample:
-        return read_sample(self._root)
+        return read_sample(self._root, nvml=self._settings.telemetry.nvml)
 
     def _configuration_findings(self) -> Iterator[Finding]:
         yield from judge_configuration(self._configuration[1])
