@@ -63,7 +63,8 @@ remove_user() {
 
 remove_empty_folders() {
     local folder
-    for folder in "$units" /usr/local/lib/systemd "$sysusers" "$tmpfiles"; do
+    for folder in "$units" /usr/local/lib/systemd "$sysusers" "$tmpfiles" \
+        /etc/systemd/system/{multi-user,sockets}.target.wants; do
         if [[ -d $folder ]]; then act rmdir --ignore-fail-on-non-empty "$folder"; fi
     done
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Final
+from typing import Any, Final
 
 from tests.machine.installed import SERVICE, SOCKETS, Installed
 
@@ -78,14 +78,12 @@ def test_within_its_walls_is_all_that_models_need_and_no_more(gateway: Installed
 
 
 def test_its_journal_entries_have_fields(gateway: Installed) -> None:
-    entries = [e for e in gateway.events() if e.get("GATEWAY_EVENT") == "ready"]
-    assert entries
-    entry = entries[-1]
+    (entry,) = [e for e in gateway.events() if _event(e).get("event") == "ready"][-1:]
     assert entry["_SYSTEMD_UNIT"] == SERVICE
-    assert entry["PRIORITY"] == "6"
     assert entry["SYSLOG_IDENTIFIER"] == "gateway"
-    found = gateway.box.run("journalctl", "-q", "-u", SERVICE, "GATEWAY_EVENT=ready", "-o", "cat")
-    assert len(found.stdout.splitlines()) >= 1
+    assert entry["_PID"] == gateway.state()["MainPID"]
+    assert entry["PRIORITY"] == "6"
+    assert {"time", "level", "models", "pipelines"} <= set(_event(entry))
 
 
 def test_a_reload_takes_a_changed_configuration_and_refuses_a_wrong_one(gateway: Installed) -> None:
@@ -98,6 +96,11 @@ def test_a_reload_takes_a_changed_configuration_and_refuses_a_wrong_one(gateway:
     box.shell("echo 'nonsense: 1' >>/etc/gateway/gateway.yaml")
     box.run("systemctl", "reload", SERVICE, check=False)
     gateway.until(lambda: _happened(gateway, cursor, "config_refused"), "the refusal")
+    # How bad it is stands in the entry's own field: journalctl -p warning finds it.
+    found = box.run(
+        "journalctl", "-q", "-u", SERVICE, "-p", "warning", "-o", "cat", f"--after-cursor={cursor}"
+    )
+    assert '"config_refused"' in found.stdout
     gateway.until(lambda: gateway.state()["SubState"] == "running", "the end of the reload")
     assert gateway.state()["MainPID"] == pid
     assert gateway.is_ready()
@@ -222,8 +225,17 @@ def _said(gateway: Installed, since: str, words: str) -> bool:
     return any(words in str(entry["MESSAGE"]) for entry in gateway.events(since))
 
 
+def _event(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what the gateway wrote as an entry's message; empty if it is another's."""
+    try:
+        told: dict[str, Any] = json.loads(str(entry["MESSAGE"]))
+    except ValueError:
+        return {}
+    return told
+
+
 def _happened(gateway: Installed, since: str, event: str) -> bool:
-    return any(entry.get("GATEWAY_EVENT") == event for entry in gateway.events(since))
+    return any(_event(entry).get("event") == event for entry in gateway.events(since))
 
 
 def _restarted(gateway: Installed, before: dict[str, str]) -> bool:
