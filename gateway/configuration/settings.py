@@ -321,10 +321,10 @@ class UpdateSettings:
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """Log lines on standard error."""
+    """Log lines on standard error, or in systemd's journal."""
 
     level: str = option("Least level that is written.", "info", choices=("debug", "info", "warning", "error"))
-    format: str = option("json: one object a line; human: for terminals; auto picks.", "auto", choices=("auto", "json", "human"))
+    format: str = option("json: one object a line; human: for terminals; journal: systemd's; auto picks.", "auto", choices=("auto", "json", "human", "journal"))
     interval_s: float = option("A repeated event of one kind and subject is written once in this time, with a count.", 30.0, minimum=0, maximum=3600)
 
 
@@ -342,4 +342,4 @@ class Settings:
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings, metadata={"doc": "What is read of the board."})
     updates: UpdateSettings = field(default_factory=UpdateSettings, metadata={"doc": "Model releases over the air."})
     http: HttpSettings = field(default_factory=HttpSettings, metadata={"doc": "Health, metrics and status over HTTP."})
-    log: LogSettings = field(default_factory=LogSettings, metadata={"doc": "Log lines on standard error."})
+    log: LogSettings = field(default_factory=LogSettings, metadata={"doc": "Log lines on standard error, or in systemd's journal."})

@@ -69,7 +69,7 @@ EVENTS: Final[Mapping[str, EventKind]] = {
         _WARNING, "A library logged a warning or an error.", ("logger", "text"), ("logger",)
     ),
     "log_lines_lost": EventKind(
-        _WARNING, "Standard error was too slow; that many log lines were dropped.", ("count",)
+        _WARNING, "Standard error or the journal was too slow; that many log lines were dropped.", ("count",)
     ),
     "repeated": EventKind(
         _INFO, "How often an event was held back since it was last written.", ("of", "subject", "count")

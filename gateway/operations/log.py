@@ -1,9 +1,9 @@
-"""The log: one line per event of the closed list, on standard error.
+"""The log: one line per event of the closed list, on standard error or in the journal.
 
 ``log.event("sensor_online", sensor=...)`` may be called from any thread, never
 raises, and, once ``start()`` has been called, never waits for the reader of
-standard error. Until ``configure()`` it writes words at level info, which is
-what a command-line tool wants.
+standard error or for journald. Until ``configure()`` it writes words at level
+info, which is what a command-line tool wants.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 from gateway.configuration.settings import LogSettings
 from gateway.operations.events import EVENTS, EventKind, Level
+from gateway.operations.journal import Journal
+from gateway.operations.journal_entry import Entry, journal_entry
 from gateway.operations.render import Record, as_json, as_words, plain, syslog_prefix
 from gateway.operations.throttle import Held, Throttle
 from gateway.operations.writer import LineWriter, write_all
@@ -26,47 +30,59 @@ CLOSE_TIMEOUT_S: Final = 0.5
 _UNLISTED: Final = EVENTS["unlisted"]
 
 
+Line = bytes | Entry
+
+
+class _Look(Enum):
+    """How events look."""
+
+    WORDS = auto()
+    JSON = auto()
+    ENTRIES = auto()
+    """Entries of the journal; marked JSON on standard error while journald is away."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How lines look.
+    """What is written.
 
     Attributes:
-        json: JSON objects, not words.
-        journal: Lines begin with journald's mark of severity.
+        look: How events look.
+        marked: Lines begin with journald's mark of severity.
         level: Least severity written.
     """
 
-    json: bool
-    journal: bool
+    look: _Look
+    marked: bool
     level: Level
 
 
 class Log:
     """Renders events, holds repeats back, and writes lines."""
 
-    def __init__(self, fd: int = 2) -> None:
+    def __init__(self, fd: int = 2, journal: Journal | None = None) -> None:
         self._fd = fd
-        self._form = _Form(json=False, journal=False, level=Level.INFO)
+        self._journal = journal
+        self._form = _Form(_Look.WORDS, marked=False, level=Level.INFO)
         self._lock = threading.Lock()
         self._throttle = Throttle(LogSettings().interval_s)
-        self._writer: LineWriter | None = None
+        self._writer: LineWriter[Line] | None = None
 
     def configure(self, settings: LogSettings) -> None:
         """Take over level, form and interval; counts of repeats begin anew."""
-        human = settings.format == "human" or (settings.format == "auto" and os.isatty(self._fd))
+        marked = _is_journal(self._fd, os.environ.get("JOURNAL_STREAM", ""))
+        look = _look(settings.format, journal=marked, terminal=os.isatty(self._fd))
+        if look is _Look.ENTRIES and self._journal is None:
+            self._journal = Journal()
         with self._lock:
-            self._form = _Form(
-                json=not human,
-                journal=_is_journal(self._fd, os.environ.get("JOURNAL_STREAM", "")),
-                level=Level[settings.level.upper()],
-            )
+            self._form = _Form(look, marked, Level[settings.level.upper()])
             held, self._throttle = self._throttle.drain(), Throttle(settings.interval_s)
         self._report(held)
 
     def start(self) -> None:
         """Write from a thread from now on; ``close()`` ends it."""
         if self._writer is None:
-            self._writer = LineWriter(self._fd, self._lost_line, self._idle)
+            self._writer = LineWriter(self._out, self._lost_line, self._idle)
             self._writer.start()
 
     def close(self) -> None:
@@ -116,21 +132,33 @@ class Log:
         return suppressed
 
     def _write(self, record: Record) -> None:
-        encoded = self._encode(record)
+        line = self._line(record)
         writer = self._writer
         if writer is None:
-            write_all(self._fd, encoded)
+            self._out([line])
         else:
-            writer.put(encoded)
+            writer.put(line)
 
-    def _encode(self, record: Record) -> bytes:
+    def _line(self, record: Record) -> Line:
         form = self._form
-        line = as_json(record) if form.json else as_words(record)
-        prefix = syslog_prefix(record.level) if form.journal else ""
-        return f"{prefix}{line}\n".encode("utf-8", "backslashreplace")
+        if form.look is _Look.ENTRIES:
+            return journal_entry(record)
+        text = as_words(record) if form.look is _Look.WORDS else as_json(record)
+        mark = syslog_prefix(record.level) if form.marked else ""
+        return f"{mark}{text}\n".encode("utf-8", "backslashreplace")
 
-    def _lost_line(self, count: int) -> bytes:
-        return self._encode(Record(time.time(), Level.WARNING, "log_lines_lost", {"count": count}))
+    def _out(self, lines: Sequence[Line]) -> None:
+        """Write lines in their order; what journald does not take goes to standard error."""
+        waiting: list[bytes] = []
+        for line in lines:
+            if isinstance(line, bytes):
+                waiting.append(line)
+            elif self._journal is None or not self._journal.send(line):
+                waiting.append(line.line())
+        write_all(self._fd, b"".join(waiting))
+
+    def _lost_line(self, count: int) -> Line:
+        return self._line(Record(time.time(), Level.WARNING, "log_lines_lost", {"count": count}))
 
     def _idle(self) -> float | None:
         """Report counts that are due; runs on the writer's thread."""
@@ -146,6 +174,13 @@ class Log:
             subject = dict(zip(kind.subject or (), item.key[1:], strict=False))
             fields = {"of": item.key[0], "subject": subject, "count": item.count}
             self._write(Record(time.time(), kind.level, "repeated", fields))
+
+
+def _look(wanted: str, *, journal: bool, terminal: bool) -> _Look:
+    """Return the look that the settings ask for, on a descriptor of this kind."""
+    if wanted == "journal" or (wanted == "auto" and journal):
+        return _Look.ENTRIES
+    return _Look.WORDS if wanted == "human" or (wanted == "auto" and terminal) else _Look.JSON
 
 
 def _is_journal(fd: int, journal_stream: str) -> bool:

@@ -58,21 +58,44 @@ def as_json(record: Record) -> str:
         "level": record.level.name.lower(),
         "event": record.event,
     }
-    line.update(_fields(record))
+    line.update(plain_fields(record))
     return json.dumps(line, separators=(",", ":"), allow_nan=False)
 
 
 def as_words(record: Record) -> str:
     """Return the record as one line for people, free of control characters."""
     clock = _timestamp(record.unix_s)[11:23]
-    words = [f"{clock} {record.level.name:<7} {record.event}"]
-    words += (f"{key}={_word(_short(value))}" for key, value in _fields(record).items())
+    return f"{clock} {record.level.name:<7} {as_message(record)}"
+
+
+def as_message(record: Record) -> str:
+    """Return what ``as_words`` says besides time and severity, for readers that show these themselves."""
+    words = [record.event]
+    words += (f"{_word(key)}={_word(_short(value))}" for key, value in plain_fields(record).items())
     return " ".join(words)
+
+
+def severity(level: Level) -> int:
+    """Return a severity as syslog and the journal count it."""
+    return _SYSLOG[level]
 
 
 def syslog_prefix(level: Level) -> str:
     """Return the mark by which journald learns the severity of a line."""
     return f"<{_SYSLOG[level]}>"
+
+
+def plain_fields(record: Record) -> dict[str, Plain]:
+    """Return the record's fields as something JSON can say; what is None is left out."""
+    fields: dict[str, Plain] = {}
+    for key, value in record.fields.items():
+        if isinstance(value, BaseException):
+            fields[key] = _error(value)
+        elif value is not None:
+            fields[key] = plain(value)
+    if record.suppressed:
+        fields["suppressed"] = record.suppressed
+    return fields
 
 
 def plain(value: object, depth: int = 0) -> Plain:
@@ -94,18 +117,6 @@ def plain(value: object, depth: int = 0) -> Plain:
         if isinstance(value, (list, tuple, set, frozenset)):
             return [plain(item, depth + 1) for item in list(value)[:MAX_ITEMS]]
     return _text(value)
-
-
-def _fields(record: Record) -> dict[str, Plain]:
-    fields: dict[str, Plain] = {}
-    for key, value in record.fields.items():
-        if isinstance(value, BaseException):
-            fields[key] = _error(value)
-        elif value is not None:
-            fields[key] = plain(value)
-    if record.suppressed:
-        fields["suppressed"] = record.suppressed
-    return fields
 
 
 def _error(error: BaseException) -> dict[str, Plain]:

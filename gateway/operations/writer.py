@@ -1,4 +1,4 @@
-"""Writes lines to a file descriptor from a thread of its own, so that a slow reader stalls nobody.
+"""Has lines written from a thread of its own, so that a slow reader stalls nobody.
 
 ``put()`` never waits: with the queue full the line is dropped and counted, and a
 line that says so follows those that were queued. The thread sleeps while there
@@ -11,28 +11,35 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 MAX_LINES: Final = 4096
 
+Line = TypeVar("Line")
 
-class LineWriter:
+
+class LineWriter(Generic[Line]):
     """A bounded queue of lines and the thread that empties it."""
 
-    def __init__(self, fd: int, lost_line: Callable[[int], bytes], idle: Callable[[], float | None]) -> None:
+    def __init__(
+        self,
+        write: Callable[[list[Line]], None],
+        lost_line: Callable[[int], Line],
+        idle: Callable[[], float | None],
+    ) -> None:
         """Prepare; ``start()`` starts the thread.
 
         Args:
-            fd: Where to write; stays the caller's and is not closed.
+            write: Writes lines, in order; called on the thread, may wait, never raises.
             lost_line: Makes the line that says how many were dropped.
             idle: Called on the thread before it sleeps; may ``put()``. Says after
                 how many seconds it wants to be called again, None for only after
                 the next line.
         """
-        self._fd = fd
+        self._write = write
         self._lost_line = lost_line
         self._idle = idle
-        self._lines: deque[bytes] = deque()
+        self._lines: deque[Line] = deque()
         self._wake = threading.Condition()
         self._closing = False
         self._nudged = False
@@ -43,8 +50,8 @@ class LineWriter:
         """Start the thread."""
         self._thread.start()
 
-    def put(self, line: bytes) -> None:
-        """Queue one line, which ends in a line break; drop and count it if the queue is full."""
+    def put(self, line: Line) -> None:
+        """Queue one line; drop and count it if the queue is full."""
         with self._wake:
             if len(self._lines) >= MAX_LINES or self._closing:
                 self._lost += 1
@@ -71,10 +78,10 @@ class LineWriter:
             chunk = self._take()
             if chunk is None:
                 return
-            write_all(self._fd, chunk)
+            self._write(chunk)
 
-    def _take(self) -> bytes | None:
-        """Wait for lines; return all that are there as one chunk, None at the end."""
+    def _take(self) -> list[Line] | None:
+        """Wait for lines; return all that are there, None at the end."""
         while True:
             wait_s = self._idle()
             with self._wake:
@@ -85,7 +92,7 @@ class LineWriter:
                     self._lines.append(self._lost_line(self._lost))
                     self._lost = 0
                 if self._lines:
-                    chunk = b"".join(self._lines)
+                    chunk = list(self._lines)
                     self._lines.clear()
                     return chunk
                 if self._closing:

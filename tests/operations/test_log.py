@@ -7,6 +7,8 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +16,10 @@ import pytest
 from gateway.configuration.settings import LogSettings
 from gateway.operations import libraries
 from gateway.operations.events import Level
+from gateway.operations.journal import Journal
 from gateway.operations.log import Log
-from gateway.operations.writer import MAX_LINES, LineWriter
+from gateway.operations.writer import MAX_LINES, LineWriter, write_all
+from tests.operations.journald import Journald
 
 
 class Pipe:
@@ -140,6 +144,96 @@ def test_another_journal_stream_changes_nothing(
     assert os.read(pipe.reading, 100).startswith(b'{"time"')
 
 
+@pytest.fixture
+def journald(tmp_path: Path) -> Iterator[Journald]:
+    journald = Journald(tmp_path / "socket")
+    yield journald
+    journald.close(remove=False)
+
+
+@pytest.fixture
+def under_systemd(pipe: Pipe, journald: Journald, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
+    """Connect the log to both as systemd does."""
+    stat = os.fstat(pipe.writing)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{stat.st_dev}:{stat.st_ino}")
+    journal = Journal(str(journald.path), 60.0)
+    pipe.log = Log(pipe.writing, journal)
+    pipe.log.configure(LogSettings(interval_s=60.0))
+    yield pipe
+    pipe.log.close()
+    journal.close()
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_the_journal_gets_entries_with_fields_and_standard_error_nothing(
+    under_systemd: Pipe, journald: Journald, threaded: bool
+) -> None:
+    if threaded:
+        under_systemd.log.start()
+    under_systemd.log.event("starting", version="1.0", pid=7, config="x.yaml")
+    entry = journald.next()
+    said = json.loads(entry.pop("GATEWAY_JSON"))
+    assert (said["event"], said["level"], said["pid"]) == ("starting", "info", 7)
+    assert entry == {
+        "MESSAGE": b"starting version=1.0 pid=7 config=x.yaml",
+        "PRIORITY": b"6",
+        "SYSLOG_IDENTIFIER": b"gateway",
+        "GATEWAY_EVENT": b"starting",
+        "GATEWAY_VERSION": b"1.0",
+        "GATEWAY_PID": b"7",
+        "GATEWAY_CONFIG": b"x.yaml",
+    }
+    under_systemd.log.close()
+    assert under_systemd.lines() == []
+
+
+def test_while_journald_is_away_marked_lines_go_to_standard_error(
+    under_systemd: Pipe, journald: Journald
+) -> None:
+    under_systemd.log.start()
+    under_systemd.log.event("config_reloaded", file="1")
+    assert journald.next()["GATEWAY_FILE"] == b"1"
+    journald.close()
+    with os.fdopen(os.dup(under_systemd.reading), encoding="utf-8") as stream:
+        under_systemd.log.event("config_reloaded", file="2")
+        line = stream.readline()
+        assert line.startswith("<6>{")
+        assert json.loads(line[3:])["file"] == "2"
+        again = Journald(journald.path)
+        under_systemd.log.event("config_reloaded", file="3")
+        assert again.next()["GATEWAY_FILE"] == b"3"
+        again.close()
+
+
+def test_a_journald_that_hangs_stalls_no_caller_and_every_entry_is_taken_or_counted(
+    under_systemd: Pipe, journald: Journald
+) -> None:
+    log = under_systemd.log
+    log.start()
+    total = 3 * MAX_LINES
+    for _ in range(total):
+        log.event("config_reloaded", file="x" * 100)
+    taken = lost = 0
+    while taken + lost < total:
+        entry = journald.next()
+        taken += entry["GATEWAY_EVENT"] == b"config_reloaded"
+        lost += int(entry.get("GATEWAY_COUNT", b"0"))
+    assert lost > 0
+    assert taken + lost == total
+    assert journald.is_empty()
+
+
+def test_the_journal_is_written_to_when_it_is_asked_for_without_systemd(
+    pipe: Pipe, journald: Journald
+) -> None:
+    journal = Journal(str(journald.path))
+    log = Log(pipe.writing, journal)
+    log.configure(LogSettings(format="journal"))
+    log.event("starting", pid=1)
+    assert journald.next()["GATEWAY_PID"] == b"1"
+    journal.close()
+
+
 def test_auto_writes_words_to_a_terminal() -> None:
     master, terminal = os.openpty()
     try:
@@ -185,9 +279,13 @@ def test_messages_and_warnings_of_libraries_become_events(pipe: Pipe) -> None:
     assert [line["text"] for line in lines[:2]] == ["odd thing", "no %d number"]
 
 
+def write_lines(fd: int, lines: list[bytes]) -> None:
+    write_all(fd, b"".join(lines))
+
+
 def test_what_comes_after_the_end_of_the_writer_is_not_written() -> None:
     reading, writing = os.pipe()
-    writer = LineWriter(writing, lambda lost: b"%d lost\n" % lost, lambda: None)
+    writer = LineWriter(partial(write_lines, writing), lambda lost: b"%d lost\n" % lost, lambda: None)
     writer.start()
     writer.put(b"one\n")
     writer.close(10.0)
