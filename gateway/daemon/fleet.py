@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from gateway.configuration.settings import Settings
 from gateway.daemon.demand_watch import DemandWatch
-from gateway.daemon.lane_costs import LaneCosts
+from gateway.daemon.lane_costs import LaneCosts, own_devices
 from gateway.inference.confine import needs_devices
 from gateway.inference.lane import LaneState
 from gateway.inference.scheduler import Scheduler
@@ -47,7 +47,7 @@ class Fleet:
 
         Cancel-safe.
         """
-        await self._costs.measure([*self._serving.items()], sample.at_s)
+        await self._costs.measure([*self._serving.items()], sample)
         now_s = time.monotonic()
         elapsed_s = max(1e-3, now_s - self._asked_s)
         demands = tuple(
@@ -95,7 +95,7 @@ class Fleet:
         priorities = {each.priority for each in settings.pipelines.values() if each.model == name}
         return ModelDemand(
             model=name,
-            device=_device(sample) if on_devices else HOST,
+            device=next(iter(own_devices(sample)), HOST) if on_devices else HOST,
             ready=len(ready),
             starting=max(0, pool.wanted - len(ready)),
             configured=settings.models[name].lanes,
@@ -119,8 +119,3 @@ class Fleet:
         busy_s = ended_s + running_s - self._counted_s.get(name, 0.0)
         self._counted_s[name] = running_s
         return max(0.0, busy_s)
-
-
-def _device(sample: Sample) -> str:
-    """Return whose memory a lane on a device takes: the first that has its own, or the board's."""
-    return next((device for device in sorted(sample.memory) if device != HOST), HOST)
