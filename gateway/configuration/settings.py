@@ -275,7 +275,7 @@ class HttpSettings:
     """Health, metrics and status over HTTP."""
 
     enabled: bool = option("Serve /healthz, /readyz, /metrics and /status.", True)
-    listen: str = option("Address and port.", "127.0.0.1:8080")
+    listen: str = option("Address and port, or unix:/path for programs of this machine.", "127.0.0.1:8080")
     canary_interval_s: float = option("Time between canary inferences of each serving model.", 10.0, minimum=1, maximum=3600)
     canary_max_age_s: float = option("A canary older than this makes the gateway not ready.", 30.0, minimum=2, maximum=86_400)
 

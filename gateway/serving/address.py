@@ -1,4 +1,4 @@
-"""Where to listen, as written in the configuration: HOST:PORT or fd://NUMBER.
+"""Where to listen, as written in the configuration: HOST:PORT, unix:/PATH or fd://NUMBER.
 
 Pure.
 """
@@ -11,6 +11,9 @@ from typing import Final
 
 _PORT_LIMIT: Final = 65_536
 _FORM: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\s:/\[\]]*)):(?P<port>[0-9]{1,5})")
+_UNIX: Final = re.compile(r"unix:(?P<path>/[^\0\n]*[^\0\n/])")
+# What the kernel's address of a socket holds, with the zero that ends it.
+_LONGEST_PATH_BYTES: Final = 107
 _FD: Final = re.compile(r"fd://(?P<fd>[0-9]{1,4})")
 
 
@@ -34,18 +37,30 @@ class Descriptor:
     fd: int
 
 
-def parse_address(text: str) -> HostPort | Descriptor:
+@dataclass(frozen=True, slots=True)
+class UnixPath:
+    """A path of the file system to listen at."""
+
+    path: str
+
+
+def parse_address(text: str) -> HostPort | UnixPath | Descriptor:
     """Read an address.
 
     Raises:
-        ValueError: It is neither form; the message says what is expected.
+        ValueError: It is none of the forms; the message says what is expected.
     """
+    unix = _UNIX.fullmatch(text)
+    if unix is not None:
+        if len(unix["path"].encode("utf-8", "surrogatepass")) > _LONGEST_PATH_BYTES:
+            raise ValueError(f"{text!r} is too long: a socket's path has at most {_LONGEST_PATH_BYTES} bytes")
+        return UnixPath(unix["path"])
     handed_over = _FD.fullmatch(text)
     if handed_over is not None:
         return Descriptor(int(handed_over["fd"]))
     match = _FORM.fullmatch(text)
     if match is None or int(match["port"]) >= _PORT_LIMIT:
-        raise ValueError(f"{text!r} is no address: write HOST:PORT, [IPV6]:PORT or fd://NUMBER")
+        raise ValueError(f"{text!r} is no address: write HOST:PORT, [IPV6]:PORT, unix:/PATH or fd://NUMBER")
     return HostPort(match["v6"] or match["host"] or "", int(match["port"]))
 
 

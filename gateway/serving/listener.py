@@ -13,9 +13,10 @@ from types import TracebackType
 from typing import Final
 
 from gateway.mqtt.wait import set_by
-from gateway.serving.address import Descriptor, format_address, parse_address
+from gateway.serving.address import Descriptor, UnixPath, format_address, parse_address
 from gateway.serving.asgi import Application
 from gateway.serving.connection import Connection, HttpLimits
+from gateway.serving.unix_socket import BoundPath, bind_path
 
 # A client that was accepted in the last moment is made known to us a few turns of the loop later.
 _TURNS_TO_OPEN: Final = 5
@@ -29,7 +30,7 @@ class Listener:
 
         Args:
             app: Answers the requests.
-            listen: HOST:PORT, [IPV6]:PORT or fd://NUMBER; port 0 takes any free one.
+            listen: HOST:PORT, [IPV6]:PORT, unix:/PATH or fd://NUMBER; port 0 takes any free one.
             limits: What one client may cost.
 
         Raises:
@@ -39,6 +40,7 @@ class Listener:
         self._address = parse_address(listen)
         self._limits = limits or HttpLimits()
         self._server: asyncio.Server | None = None
+        self._bound: BoundPath | None = None
         self._connections: set[Connection] = set()
         self._closing = False
         self._emptied = asyncio.Event()
@@ -66,6 +68,9 @@ class Listener:
             sock = socket.socket(fileno=self._address.fd)
             sock.setblocking(False)
             self._server = await loop.create_server(self._connection, sock=sock)
+        elif isinstance(self._address, UnixPath):
+            self._bound = bind_path(self._address.path)
+            self._server = await loop.create_server(self._connection, sock=self._bound.sock)
         else:
             host, port = self._address.host or None, self._address.port
             self._server = await loop.create_server(self._connection, host, port, reuse_address=True)
@@ -91,6 +96,8 @@ class Listener:
         for _ in range(_TURNS_TO_OPEN):
             await asyncio.sleep(0)
         server.close()
+        if self._bound is not None:
+            self._bound.remove()
         for connection in tuple(self._connections):
             connection.retire()
         if self._connections:

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ STATUS: Mapping[str, object] = {
 }
 
 
-def with_door(status: Mapping[str, object], work: Callable[[str], Any]) -> Any:
+def with_door(status: Mapping[str, object], work: Callable[[str], Any], listen: str = "127.0.0.1:0") -> Any:
     """Run ``work(address)`` in a thread beside the real status door."""
 
     def verdict() -> Verdict:
@@ -36,7 +37,7 @@ def with_door(status: Mapping[str, object], work: Callable[[str], Any]) -> Any:
 
     async def run() -> Any:
         sources = Sources(verdict, lambda _: (b"", ""), lambda: status)
-        async with Listener(StatusDoor(sources), "127.0.0.1:0") as listener:
+        async with Listener(StatusDoor(sources), listen) as listener:
             return await asyncio.to_thread(work, listener.address)
 
     return asyncio.run(run())
@@ -68,6 +69,13 @@ def test_the_status_of_a_running_gateway_is_fetched() -> None:
     assert with_door(STATUS, lambda address: fetch_status(f"http://{address}")) == STATUS
 
 
+def test_a_gateway_that_listens_at_a_path_is_asked_there(tmp_path: Path) -> None:
+    url = status_url(f"unix:{tmp_path}/door")
+    assert with_door(STATUS, lambda _: fetch_status(url), url) == STATUS
+    with pytest.raises(NotReady, match="no gateway answers at unix:/"):
+        fetch_status(url)
+
+
 def test_a_path_that_is_not_the_status_is_not_ready() -> None:
     with pytest.raises(NotReady, match="answers 404"):
         with_door(STATUS, lambda address: fetch_status(f"http://{address}/other"))
@@ -80,7 +88,9 @@ def test_nobody_there_is_not_ready() -> None:
         fetch_status(f"http://127.0.0.1:{port}")
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:8080", "https://a", "http://", "http://a:b", "http://[::1"])
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:8080", "https://a", "http://", "http://a:b", "http://[::1", "unix:x"]
+)
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(RequestRefused):
         fetch_status(url)

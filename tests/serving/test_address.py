@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.serving.address import Descriptor, HostPort, format_address, parse_address
+from gateway.serving.address import Descriptor, HostPort, UnixPath, format_address, parse_address
 
 
 @pytest.mark.parametrize(
@@ -17,24 +17,39 @@ from gateway.serving.address import Descriptor, HostPort, format_address, parse_
         (":9000", HostPort("", 9000)),
         ("[::1]:65535", HostPort("::1", 65535)),
         ("fd://3", Descriptor(3)),
+        ("unix:/run/gateway/door", UnixPath("/run/gateway/door")),
+        ("unix:/" + "x" * 106, UnixPath("/" + "x" * 106)),
     ],
 )
 def test_the_documented_forms_are_read(text: str, address: HostPort | Descriptor) -> None:
     assert parse_address(text) == address
 
 
-@given(text=st.text(max_size=30) | st.from_regex(r"\[?[a-f0-9:.]*\]?:[0-9]*"))
+@given(text=st.text(max_size=30) | st.from_regex(r"unix:/?.*") | st.from_regex(r"\[?[a-f0-9:.]*\]?:[0-9]*"))
 @example("127.0.0.1:65536")
 @example("127.0.0.1")
 @example("fd://")
 @example("::1:80")
+@example("unix:")
+@example("unix:relative")
+@example("unix:/folder/")
+@example("unix:/a\0b")
 @example("host:\u0663")
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         address = parse_address(text)
     except ValueError as error:
-        assert "HOST:PORT" in str(error)
+        assert "HOST:PORT" in str(error) or "too long" in str(error)
         return
+    if isinstance(address, UnixPath):
+        assert text == f"unix:{address.path}"
+        assert address.path.startswith("/")
+        assert "\0" not in address.path
     if isinstance(address, HostPort):
         assert 0 <= address.port <= 65_535
         assert parse_address(format_address(address.host, address.port)) == address
+
+
+def test_a_path_that_no_socket_can_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most 107 bytes"):
+        parse_address("unix:/" + "\u00e4" * 54)

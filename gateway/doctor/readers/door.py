@@ -9,7 +9,8 @@ from typing import Final
 from gateway.configuration.settings import HttpSettings
 from gateway.doctor.readers.service import Service
 from gateway.doctor.rules.door import DoorFacts
-from gateway.serving.address import Descriptor, format_address, parse_address
+from gateway.serving.address import Descriptor, UnixPath, format_address, parse_address
+from gateway.serving.unix_socket import PathConnection
 
 _LIMIT_S: Final = 3.0
 _MOST_BYTES: Final = 1 << 16
@@ -31,16 +32,20 @@ def read_door(settings: HttpSettings, service: Service) -> DoorFacts | None:
         return None  # said by the group of the configuration
     if isinstance(address, Descriptor):
         return None
-    host = _ANY_ADDRESS.get(address.host, address.host)
-    place = format_address(host, address.port)
-    connection = http.client.HTTPConnection(host, address.port, timeout=_LIMIT_S)
+    connection: http.client.HTTPConnection
+    if isinstance(address, UnixPath):
+        place, connection = settings.listen, PathConnection(address.path, _LIMIT_S)
+    else:
+        host = _ANY_ADDRESS.get(address.host, address.host)
+        place = format_address(host, address.port)
+        connection = http.client.HTTPConnection(host, address.port, timeout=_LIMIT_S)
     try:
         connection.request("GET", "/readyz")
         response = connection.getresponse()
         told = json.loads(response.read(_MOST_BYTES))
         reasons = tuple(str(each) for each in told["reasons"])
         return DoorFacts(place, runs, answers=True, ready=bool(told["ready"]), reasons=reasons)
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, FileNotFoundError):
         return DoorFacts(place, runs, error="nobody listens")
     except (OSError, http.client.HTTPException) as error:
         return DoorFacts(place, runs, taken=True, error=str(error) or type(error).__name__)

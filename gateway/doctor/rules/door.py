@@ -41,7 +41,8 @@ def judge_door(facts: DoorFacts, unit: str) -> Iterator[Finding]:
         facts: What was seen.
         unit: Of the service, for the lines to type.
     """
-    check, port = "service.ready", facts.place.rpartition(":")[2]
+    check, end = "service.ready", facts.place.rpartition(":")[2]
+    whose = f"sudo ss -lxp | grep -F '{end}'" if end.startswith("/") else f"sudo ss -ltnp 'sport = :{end}'"
     reasons = ", ".join(facts.reasons)
     if facts.answers and facts.ready and not facts.reasons:
         yield ok(check, f"the gateway at {facts.place} is ready", ready=True)
@@ -67,8 +68,8 @@ def judge_door(facts: DoorFacts, unit: str) -> Iterator[Finding]:
             check,
             f"{facts.place} is taken: {facts.error}",
             "the gateway cannot listen there, or hangs",
-            f"sudo ss -ltnp 'sport = :{port}'  # by whom",
-            "or set http.listen to another port",
+            f"{whose}  # by whom",
+            "or set http.listen to another place",
         )
     elif facts.runs:
         yield problem(

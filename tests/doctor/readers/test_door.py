@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,32 @@ def test_what_the_gateway_says_of_itself_is_passed_on(
     with door(body, 200 if ready else 503) as (place, asked):
         facts = read_door(HttpSettings(listen=place), ACTIVE)
     assert (verdicts(facts), asked) == ([verdict], ["/readyz"])
+
+
+def test_a_gateway_that_listens_at_a_path_is_asked_there(tmp_path: Path) -> None:
+    settings = HttpSettings(listen=f"unix:{tmp_path}/door")
+    facts = read_door(settings, ACTIVE)
+    assert facts == DoorFacts(f"unix:{tmp_path}/door", runs=True, error="nobody listens")
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(f"{tmp_path}/door")
+        other.listen()
+
+        def greet() -> None:
+            client, _ = other.accept()
+            with client:
+                client.recv(65_536)
+                client.sendall(
+                    b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps({"ready": True, "reasons": []}).encode()
+                )
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        facts = read_door(settings, ACTIVE)
+        thread.join()
+    assert verdicts(facts) == [Verdict.OK]
+    taken = DoorFacts(settings.listen, runs=True, taken=True, error="it hangs")
+    (finding,) = judge_door(taken, "gateway.service")
+    assert finding.mend[0] == f"sudo ss -lxp | grep -F '{tmp_path}/door'  # by whom"
 
 
 def test_a_service_that_does_not_run_is_not_woken() -> None:
