@@ -18,7 +18,13 @@ from tests.rules.tree import ROOT, event_calls, sources
 BY_THE_LOG: Final = {"library_message", "log_lines_lost", "repeated", "unlisted"}
 
 # Import names that differ from the names under which packages are installed.
-INSTALLED_AS: Final = {"PIL": "pillow", "paho": "paho-mqtt", "systemd": "systemd-python", "yaml": "PyYAML"}
+INSTALLED_AS: Final = {
+    "PIL": "pillow",
+    "paho": "paho-mqtt",
+    "pynvml": "nvidia-ml-py",
+    "systemd": "systemd-python",
+    "yaml": "PyYAML",
+}
 
 
 def test_every_event_that_is_logged_is_listed_with_its_fields() -> None:

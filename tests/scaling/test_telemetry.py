@@ -1,4 +1,4 @@
-"""Samples come at their times from a thread; the event loop waits for none, and nothing old is told as new."""
+"""Samples come at their times from a thread; the event loop waits for none, and nothing old is told anew."""
 
 from __future__ import annotations
 
