@@ -7,7 +7,6 @@ import re
 from gateway.operations.metrics import Metrics
 from gateway.operations.series import Counters
 
-
 TRITONS = {
     "nv_gpu_utilization",
     "nv_gpu_memory_total_bytes",
