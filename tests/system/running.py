@@ -60,6 +60,8 @@ class Daemon:
         ]
         self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
         self.events: list[dict[str, Any]] = []
+        self.marked: list[str] = []
+        """Names of the events whose lines began with journald's mark of severity."""
         self._arrived = threading.Condition()
 
     def __enter__(self) -> Daemon:
@@ -97,7 +99,10 @@ class Daemon:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             with contextlib.suppress(ValueError):
-                event = json.loads(line)
+                mark = line[:1] == b"<"
+                event = json.loads(line[3:] if mark else line)
+                if mark:
+                    self.marked.append(event["event"])
                 with self._arrived:
                     self.events.append(event)
                     self._arrived.notify_all()

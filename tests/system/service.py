@@ -17,6 +17,7 @@ fds, names, args = sys.argv[1].split(","), sys.argv[2], sys.argv[3:]
 fds = [int(fd) for fd in fds if fd]
 for index, fd in enumerate(fds):
     os.dup2(fd, 100 + index)
+    os.close(fd)
 for index in range(len(fds)):
     os.dup2(100 + index, 3 + index)
     os.close(100 + index)
