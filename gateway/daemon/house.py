@@ -43,7 +43,7 @@ from gateway.operations.health import Health, Reason
 from gateway.operations.listen_fds import HandedOver
 from gateway.operations.log import log
 from gateway.operations.metrics import Metrics
-from gateway.operations.service_manager import ServiceManager
+from gateway.operations.notifier import Notifier
 from gateway.operations.watchdog import beat_s
 from gateway.scaling.sampler import machine_sampler
 from gateway.scaling.telemetry import Telemetry
@@ -63,7 +63,7 @@ class House:
     def __init__(
         self,
         loaded: LoadedSettings,
-        manager: ServiceManager | None = None,
+        manager: Notifier | None = None,
         handed: HandedOver | None = None,
     ) -> None:
         """Prepare.
@@ -97,7 +97,7 @@ class House:
         self.telemetry = Telemetry(sampler, lambda: self.settings.scaling.sample_interval_s)
         fleet = Fleet(self.dataplane.serving, observer, LaneCosts(footprint), lambda: self.settings)
         self.autoscaler = Autoscaler(self.telemetry, fleet, observer, self.metrics, settings.scaling)
-        manager = manager or ServiceManager()
+        manager = manager or Notifier()
         self._handed = handed or HandedOver({})
         self.pulse = Pulse(self, manager)
         pause_s = beat_s(manager.watchdog_s, settings.http.canary_interval_s)

@@ -27,7 +27,7 @@ from gateway.operations.libraries import capture
 from gateway.operations.listen_fds import take_over
 from gateway.operations.log import log
 from gateway.operations.malloc import keep_large_buffers
-from gateway.operations.service_manager import ServiceManager
+from gateway.operations.notifier import Notifier
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
@@ -44,7 +44,7 @@ def main(path: str, overrides: Sequence[str] = ()) -> int:
         overrides: ``dotted.key=value`` settings that win over the file, now and at every reload.
     """
     started_s = time.monotonic()
-    manager = ServiceManager.of(os.environ, os.getpid())
+    manager = Notifier.of(os.environ, os.getpid())
     handed = take_over(os.environ, os.getpid(), _SOCKETS)
     try:
         loaded = read(path, overrides)
@@ -83,7 +83,7 @@ class _Run:
     """One life of the process, from the first room to the last."""
 
     house: House
-    manager: ServiceManager
+    manager: Notifier
     path: str
     overrides: Sequence[str]
     started_s: float

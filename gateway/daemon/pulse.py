@@ -10,7 +10,7 @@ from gateway.daemon.model_state import ModelState, ModelStatus
 from gateway.inference.choosing import BUILD_LIMIT_S
 from gateway.inference.lane import LaneState
 from gateway.operations.log import log
-from gateway.operations.service_manager import ServiceManager
+from gateway.operations.notifier import Notifier
 from gateway.operations.watchdog import LaneSign, Watchdog
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _ROUND_FROM_HZ: Final = 10
 class Pulse:
     """Reads a house at every beat, and tells what has changed."""
 
-    def __init__(self, house: House, manager: ServiceManager) -> None:
+    def __init__(self, house: House, manager: Notifier) -> None:
         self.note = ""
         """What is said besides, until it is taken back."""
         self._house = house

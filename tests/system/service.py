@@ -26,7 +26,7 @@ os.execv(sys.executable, [sys.executable, *args])
 """
 
 
-class Manager:
+class Systemd:
     """Hears notifications on a socket of its own."""
 
     def __init__(self, folder: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.broker import Broker
 from tests.system.running import LIMIT_S, MODELS, Daemon
-from tests.system.service import Manager, environment_of, handing_over, listening
+from tests.system.service import Systemd, environment_of, handing_over, listening
 
 CONFIG = f"""
 gateway: {{id: test}}
@@ -28,20 +28,20 @@ WATCHDOG_S = 2.0
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    manager = Manager(tmp_path)
+def manager(tmp_path: Path) -> Iterator[Systemd]:
+    manager = Systemd(tmp_path)
     yield manager
     manager.close()
 
 
-def service(tmp_path: Path, broker: Broker, manager: Manager, watchdog_s: float = WATCHDOG_S) -> Daemon:
+def service(tmp_path: Path, broker: Broker, manager: Systemd, watchdog_s: float = WATCHDOG_S) -> Daemon:
     """Return a daemon that talks to the manager."""
     usec = str(int(watchdog_s * 1e6))
     return Daemon(tmp_path, CONFIG, broker.url, NOTIFY_SOCKET=manager.path, WATCHDOG_USEC=usec)
 
 
 def test_it_is_ready_when_its_models_answer_and_says_what_it_does(
-    tmp_path: Path, broker: Broker, manager: Manager
+    tmp_path: Path, broker: Broker, manager: Systemd
 ) -> None:
     with service(tmp_path, broker, manager) as daemon:
         said = manager.until(lambda said: "READY" in said)
@@ -59,7 +59,7 @@ def test_it_is_ready_when_its_models_answer_and_says_what_it_does(
         assert manager.next(0.1) is None
 
 
-def test_a_reload_is_told_with_its_outcome(tmp_path: Path, broker: Broker, manager: Manager) -> None:
+def test_a_reload_is_told_with_its_outcome(tmp_path: Path, broker: Broker, manager: Systemd) -> None:
     with service(tmp_path, broker, manager) as daemon:
         manager.until(lambda said: "READY" in said)
         daemon.config.write_text("nonsense: 1\n")
@@ -73,7 +73,7 @@ def test_a_reload_is_told_with_its_outcome(tmp_path: Path, broker: Broker, manag
         assert daemon.stop() == 0
 
 
-def test_a_hang_of_every_lane_ends_the_feeding(tmp_path: Path, broker: Broker, manager: Manager) -> None:
+def test_a_hang_of_every_lane_ends_the_feeding(tmp_path: Path, broker: Broker, manager: Systemd) -> None:
     with service(tmp_path, broker, manager) as daemon:
         manager.until(lambda said: "WATCHDOG" in said)
         (lane,) = daemon.lanes("motion")
@@ -87,7 +87,7 @@ def test_a_hang_of_every_lane_ends_the_feeding(tmp_path: Path, broker: Broker, m
         assert daemon.stop() == 0
 
 
-def test_a_hang_of_the_loop_ends_the_feeding(tmp_path: Path, broker: Broker, manager: Manager) -> None:
+def test_a_hang_of_the_loop_ends_the_feeding(tmp_path: Path, broker: Broker, manager: Systemd) -> None:
     with service(tmp_path, broker, manager) as daemon:
         manager.until(lambda said: "WATCHDOG" in said)
         os.kill(daemon.process.pid, signal.SIGSTOP)
@@ -99,7 +99,7 @@ def test_a_hang_of_the_loop_ends_the_feeding(tmp_path: Path, broker: Broker, man
 
 
 def test_a_model_that_cannot_serve_does_not_end_the_feeding(
-    tmp_path: Path, broker: Broker, manager: Manager
+    tmp_path: Path, broker: Broker, manager: Systemd
 ) -> None:
     with service(tmp_path, broker, manager) as daemon:
         manager.until(lambda said: "WATCHDOG" in said)

@@ -17,7 +17,7 @@ from tests.operations.journald import Journald
 from tests.plugins.trouble_steps import HANG
 from tests.system.pictures import window
 from tests.system.running import Client, Daemon, subscribed, until
-from tests.system.service import Manager, handing_over, listening
+from tests.system.service import Systemd, handing_over, listening
 from tests.system.slow_watch import CONFIG as SLOW_CONFIG
 from tests.system.slow_watch import PYTHONPATH, TOPIC
 from tests.system.test_service import CONFIG, control_page
@@ -32,13 +32,13 @@ export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) && exec "$@"
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    manager = Manager(tmp_path)
+def manager(tmp_path: Path) -> Iterator[Systemd]:
+    manager = Systemd(tmp_path)
     yield manager
     manager.close()
 
 
-def with_password(tmp_path: Path, broker: Broker, manager: Manager) -> Daemon:
+def with_password(tmp_path: Path, broker: Broker, manager: Systemd) -> Daemon:
     """Return a daemon whose password systemd puts into a folder."""
     config = CONFIG + "mqtt: {username: gateway, password: '${credential:mqtt-password}'}\n"
     (tmp_path / "credentials").mkdir(exist_ok=True)
@@ -47,7 +47,7 @@ def with_password(tmp_path: Path, broker: Broker, manager: Manager) -> Daemon:
 
 
 def test_a_password_is_taken_from_the_credentials_and_told_to_the_broker_alone(
-    tmp_path: Path, manager: Manager
+    tmp_path: Path, manager: Systemd
 ) -> None:
     passwords = tmp_path / "passwords"
     subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "gateway", PASSWORD], check=True)
@@ -65,7 +65,7 @@ def test_a_password_is_taken_from_the_credentials_and_told_to_the_broker_alone(
 
 
 def test_a_credential_that_is_not_there_is_named_to_the_service_manager(
-    tmp_path: Path, broker: Broker, manager: Manager
+    tmp_path: Path, broker: Broker, manager: Systemd
 ) -> None:
     with with_password(tmp_path, broker, manager) as daemon:
         assert daemon.process.wait(60) == 78
@@ -73,7 +73,7 @@ def test_a_credential_that_is_not_there_is_named_to_the_service_manager(
 
 
 def test_a_stop_takes_less_than_five_seconds_although_a_lane_hangs(
-    tmp_path: Path, broker: Broker, client: Client, manager: Manager
+    tmp_path: Path, broker: Broker, client: Client, manager: Systemd
 ) -> None:
     with Daemon(
         tmp_path, SLOW_CONFIG, broker.url, PYTHONPATH=PYTHONPATH, NOTIFY_SOCKET=manager.path

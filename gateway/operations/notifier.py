@@ -21,7 +21,7 @@ VARIABLES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 Send = Callable[[str], None]
 
 
-class ServiceManager:
+class Notifier:
     """The way to the service manager; silent where there is none."""
 
     def __init__(self, send: Send | None = None, watchdog_s: float | None = None) -> None:
@@ -36,7 +36,7 @@ class ServiceManager:
         self._status = ""
 
     @classmethod
-    def of(cls, environment: MutableMapping[str, str], pid: int) -> ServiceManager:
+    def of(cls, environment: MutableMapping[str, str], pid: int) -> Notifier:
         """Read what the service manager left in the environment, and take it out for the children's sake."""
         path, usec, owner = (environment.pop(name, "") for name in VARIABLES)
         if not path.startswith(("/", "@")):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.operations.service_manager import ServiceManager
+from gateway.operations.notifier import Notifier
 
 
 @pytest.fixture(params=["stdlib", "stand-in", "real"])
@@ -53,7 +53,7 @@ def heard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str,
 def test_each_message_arrives_whole_and_the_variables_are_gone(heard: tuple[str, socket.socket]) -> None:
     name, sock = heard
     environment = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "7", "HOME": "/"}
-    manager = ServiceManager.of(environment, 7)
+    manager = Notifier.of(environment, 7)
     assert environment == {"HOME": "/"}
     assert manager.is_there
     assert manager.watchdog_s == 3.0
@@ -74,13 +74,13 @@ def test_each_message_arrives_whole_and_the_variables_are_gone(heard: tuple[str,
 
 @pytest.mark.usefixtures("way")
 def test_a_manager_that_is_gone_costs_the_message_and_nothing_else(tmp_path: Path) -> None:
-    manager = ServiceManager.of({"NOTIFY_SOCKET": str(tmp_path / "nobody")}, 1)
+    manager = Notifier.of({"NOTIFY_SOCKET": str(tmp_path / "nobody")}, 1)
     manager.ready("nobody hears it")
 
 
 @pytest.mark.parametrize("path", ["", "vsock:2:3", "relative"])
 def test_without_a_manager_nothing_is_said(path: str) -> None:
-    manager = ServiceManager.of({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "1000000"}, 1)
+    manager = Notifier.of({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "1000000"}, 1)
     assert not manager.is_there
     assert manager.watchdog_s is None
     manager.ready("nobody hears it")
@@ -91,4 +91,4 @@ def test_without_a_manager_nothing_is_said(path: str) -> None:
 )
 def test_a_watchdog_that_is_off_or_anothers_is_none(usec: str, owner: str) -> None:
     environment = {"NOTIFY_SOCKET": "/nobody", "WATCHDOG_USEC": usec, "WATCHDOG_PID": owner}
-    assert ServiceManager.of(environment, 7).watchdog_s is None
+    assert Notifier.of(environment, 7).watchdog_s is None
