@@ -1,13 +1,12 @@
 """Tells the service manager how the process fares: ready, reloading, stopping, its status, that it is alive.
 
-The protocol is sd_notify's: one datagram of ``KEY=value`` lines to $NOTIFY_SOCKET. With systemd-python
-installed its ``notify`` sends it, else the few lines below do. Without a service manager nothing happens.
-Nothing here ever raises or waits: a manager that does not listen costs the message.
+The protocol is sd_notify's: one datagram of ``KEY=value`` lines to $NOTIFY_SOCKET. Without a service manager
+nothing happens. Nothing here ever raises or waits: a manager that does not listen costs the message.
+systemd-python's ``notify`` is no way, for it waits as long as the manager does not read.
 """
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Callable, MutableMapping
@@ -44,7 +43,7 @@ class Notifier:
         watchdog_s = None
         if usec.isascii() and usec.isdigit() and int(usec) > 0 and owner in ("", str(pid)):
             watchdog_s = int(usec) / _MICRO
-        return cls(_library_send(path) or _socket_send(path), watchdog_s)
+        return cls(_socket_send(path), watchdog_s)
 
     @property
     def is_there(self) -> bool:
@@ -90,7 +89,7 @@ class Notifier:
 
 
 def _socket_send(path: str) -> Send:
-    """Return the standard library's way; "@" begins an abstract address."""
+    """Return the way to a socket; "@" begins an abstract address."""
     address = f"\0{path[1:]}" if path.startswith("@") else path
 
     def send(message: str) -> None:
@@ -100,25 +99,5 @@ def _socket_send(path: str) -> Send:
                 sock.sendto(message.encode("utf-8", "replace"), address)
         except OSError:
             return
-
-    return send
-
-
-def _library_send(path: str) -> Send | None:
-    """Return the way of systemd-python; None if it is not installed."""
-    try:
-        from systemd.daemon import notify
-    except ImportError:
-        return None
-
-    def send(message: str) -> None:
-        # It looks in the environment of the process, where the path stays only for the call.
-        os.environ["NOTIFY_SOCKET"] = path
-        try:
-            notify(message, False)
-        except OSError:
-            return
-        finally:
-            os.environ.pop("NOTIFY_SOCKET", None)
 
     return send

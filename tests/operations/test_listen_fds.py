@@ -26,7 +26,8 @@ from gateway.operations.listen_fds import take_over
 handed = take_over(os.environ, os.getpid(), ("http", "control"))
 print(json.dumps([dict(handed.sockets), [(r.name, r.fd) for r in handed.refused],
     [name for name in os.environ if name.startswith("LISTEN_")], [os.get_inheritable(fd) for fds in
-    handed.sockets.values() for fd in fds]]))
+    handed.sockets.values() for fd in fds],
+    [fd for fd in (3, 4, 5, 6) if os.path.exists(f"/proc/self/fd/{fd}")]]))
 """
 
 
@@ -47,11 +48,12 @@ def test_named_listening_sockets_are_taken_and_others_are_closed(tmp_path: Path,
             check=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join((str(_ROOT), os.environ.get("PYTHONPATH", "")))},
         )
-    taken, refused, variables, inheritable = json.loads(done.stdout)
+    taken, refused, variables, inheritable, is_open = json.loads(done.stdout)
     assert taken == {"http": [3], "control": [4]}
     assert refused == [["odd", 5], ["http", 6]]
     assert variables == []
     assert inheritable == [False, False]
+    assert is_open == [3, 4]
 
 
 def test_what_was_meant_for_another_process_is_left_alone() -> None:
