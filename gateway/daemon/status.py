@@ -14,8 +14,8 @@ from gateway.daemon.intake import Intake
 from gateway.daemon.model_state import ModelState, ModelStatus
 from gateway.operations.build import VERSION
 from gateway.operations.health import Verdict
-from gateway.operations.kernel_bytes import kernel_bytes
 from gateway.operations.series import Reading
+from gateway.scaling.lane_memory import process_memory
 from gateway.sensors.status import StreamStatus
 from gateway.updates.reported import Reported
 
@@ -262,7 +262,5 @@ def connect_link_gauges(house: House) -> None:
 
 def pss_bytes(pid: int) -> int:
     """Return a process's proportional set size; 0 if the kernel does not say or it has gone."""
-    try:
-        return kernel_bytes(f"/proc/{pid}/smaps_rollup", "Pss")
-    except OSError:
-        return 0
+    memory = process_memory(pid)
+    return memory.pss_bytes if memory is not None else 0
