@@ -22,6 +22,20 @@ _PYTHON = "/opt/gateway/current/bin/python"
 _LIMIT_S = 600.0
 _DEMO_S = 30
 
+# The emulated core is no board: what is a hang there is an ordinary load here.
+_MODELS = ("efficientnet-lite0", "motion", "silero-vad")
+_SLOW = " ".join(
+    [f"--set models.{name}.load_timeout_s=1800 --set models.{name}.run_timeout_s=300" for name in _MODELS]
+    + ["--set http.canary_max_age_s=1800"]
+)
+_DROP_IN = f"""\
+[Service]
+ExecStart=
+ExecStart=/opt/gateway/current/bin/gateway run -c /etc/gateway/gateway.yaml {_SLOW}
+WatchdogSec=600
+TimeoutStartSec=2400
+"""
+
 # Whether the locks of the process that tries models hold on this kernel.
 _LOCKS = """
 import os, socket, json
@@ -129,9 +143,13 @@ def machine() -> None:
 def install() -> bool:
     """Install as a user would, from wheels."""
     began_s = time.monotonic()
+    run("systemctl", "start", "mosquitto")
+    slow = Path("/etc/systemd/system/gateway.service.d/slow.conf")
+    slow.parent.mkdir(parents=True, exist_ok=True)
+    slow.write_text(_DROP_IN, encoding="utf-8")
     done = run(*_INSTALL, "--extras", "demo", "--mosquitto", limit_s=2700)
     seen = {"rc": done.returncode, "s": round(time.monotonic() - began_s, 1)}
-    good = done.returncode == 0 and until(ready)
+    good = done.returncode == 0 and until(ready, 1800)
     if not good:
         print(
             done.stdout[-3000:],
@@ -228,6 +246,7 @@ def demo() -> None:
 
 def remove() -> None:
     """Take it off again."""
+    Path("/etc/systemd/system/gateway.service.d/slow.conf").unlink(missing_ok=True)
     done = run("/srv/gateway/scripts/install", "--uninstall")
     left = [path for path in ("/opt/gateway", "/etc/gateway", "/var/lib/gateway") if Path(path).exists()]
     for folder in ("/etc/systemd/system", "/usr/local/lib", "/usr/local/bin", "/etc/mosquitto"):
