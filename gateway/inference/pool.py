@@ -137,7 +137,8 @@ class Pool:
         ready = [lane for lane in live if lane.state is LaneState.READY]
         for lane in sorted(ready, key=_least_missed)[: max(0, len(ready) - wanted)]:
             lane.retire()
-            self._close_if_done(lane)
+            # Not now: whoever asks may be told of an answer while this lane is about to be given a batch.
+            asyncio.get_running_loop().call_soon(self._close_if_done, lane)
         for _ in range(wanted - len(live)):
             self._spawn(self._replace(0.0), self._starting)
 
@@ -314,7 +315,8 @@ class Pool:
 
     def _close_if_done(self, lane: Lane) -> None:
         # One that was killed is replaced when its end is noticed, whatever came back just before.
-        if lane.state is LaneState.RETIRING and not lane.in_flight and not lane.is_killed:
+        is_done = lane.state is LaneState.RETIRING and not lane.in_flight and not lane.is_killed
+        if is_done and lane in self.lanes:
             self.lanes.remove(lane)
             self._spawn(lane.close(), self._ending)
             self._owner.lanes_changed()
