@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import signal
 import socket
 import sys
@@ -23,6 +24,7 @@ ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 # What runtimes need of our environment beside what every child gets.
 KEPT_PREFIXES: Final = ("OPENBLAS_", "OMP_", "CUDA_", "NVIDIA_", "ORT_")
 _STDERR_TAIL_BYTES: Final = 4096
+_PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 class Body(Protocol):
@@ -128,6 +130,7 @@ class ProcessBody:
         Raises:
             OSError: It cannot be started.
         """
+        adopt_orphans()
         self.kin, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.kin.setblocking(False)
         with theirs:
@@ -185,6 +188,15 @@ def end_words(code: int, said: str) -> str:
     """
     how = f"was ended by {signal_name(-code)}" if code < 0 else f"exited with code {code}"
     return how + said
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what our children leave behind: of workers whose makers have ended.
+
+    To be called before a child is started that may leave some: kernels before 4.11 tell a process at its
+    start alone whether anybody adopts.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def close_kin(kin: socket.socket | None) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -18,8 +17,6 @@ from typing import BinaryIO, Final
 
 from gateway.errors import WorkerCrashed
 from gateway.inference.body import StderrTail, close_kin, end_words
-
-_PR_SET_CHILD_SUBREAPER: Final = 36
 
 _MOST_PID_BYTES: Final = 16
 
@@ -58,7 +55,6 @@ class DividedBody:
             WorkerCrashed: It died, or ended before it divided.
             GatewayError: It could not divide.
         """
-        adopt_orphans()
         self.kin, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.kin.setblocking(False)
         said, says = os.pipe()
@@ -95,8 +91,11 @@ class DividedBody:
         if self._watch is None:
             return ""
         await asyncio.wait({self._watch})
+        if not self.pid:
+            return ""
         code = self._watch.result()
-        return "" if code is None else end_words(code, self._stderr.words())
+        said = self._stderr.words()
+        return f"has ended and is not ours to ask how{said}" if code is None else end_words(code, said)
 
     async def _wait(self, said: BinaryIO) -> int | None:
         """Learn who it is, wait for the end of its standard error, and take its exit status."""
@@ -116,14 +115,12 @@ class DividedBody:
             close_kin(self.kin)
         return await asyncio.to_thread(self._reap) if self.pid else None
 
-    def _reap(self) -> int:
+    def _reap(self) -> int | None:
+        """Return its exit status; None if it became somebody else's child, and ended for that."""
         try:
             _, status = os.waitpid(self.pid, 0)
+        except ChildProcessError:
+            return None
         finally:
             self._is_reaped = True
         return os.waitstatus_to_exitcode(status)
-
-
-def adopt_orphans() -> None:
-    """Become the parent of what our children leave behind: of workers whose makers have ended."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
