@@ -81,6 +81,7 @@ class Lane:
     _replies: dict[str, asyncio.Future[Head]] = field(default_factory=dict)
     _lost_because: str = ""
     _is_spared: bool = False
+    _is_retired: bool = False
 
     @property
     def pid(self) -> int:
@@ -186,6 +187,7 @@ class Lane:
         """Take no more batches; ``close`` it when nothing is in flight."""
         if self.state is LaneState.READY:
             self.state = LaneState.RETIRING
+            self._is_retired = True
 
     def kill(self, reason: str) -> None:
         """End the worker at once; its owner is told through ``lane_lost``."""
@@ -202,6 +204,11 @@ class Lane:
     def is_killed(self) -> bool:
         """Whether it was killed: its owner is told by ``lane_lost``, whatever still comes back."""
         return bool(self._lost_because)
+
+    @property
+    def is_let_go(self) -> bool:
+        """Whether it was retired, and not because it failed: what it was asked may never be answered."""
+        return self._is_retired and not self.is_killed
 
     async def close(self) -> None:
         """End the worker and free everything; its owner is not told. Idempotent.
@@ -261,6 +268,7 @@ class Lane:
             return future.result()
         finally:
             self._replies.pop(reply, None)
+            future.cancel()  # whoever waits for its turn to ask need not wait for an answer to nobody
 
     def receive(self, head: Head, tail: bytes) -> None:
         """Take one message from the worker."""

@@ -232,8 +232,16 @@ class Pool:
         ready = [lane for lane in self.lanes if lane.state is LaneState.READY]
         # One that is asked already is in good hands: who asked first ends it when it does not answer.
         quiet = [lane for lane in ready if lane.answered_s < fresh_s and not lane.is_asked]
-        await asyncio.gather(*(lane.canary(self._limits.run_timeout_s) for lane in quiet))
-        return min((lane.answered_s for lane in ready), default=None)
+        await asyncio.gather(*(self._sing(lane) for lane in quiet))
+        # One that is asked for the first time by somebody else has not answered yet.
+        return min((lane.answered_s for lane in ready if lane.answered_s), default=None)
+
+    async def _sing(self, lane: Lane) -> None:
+        try:
+            await lane.canary(self._limits.run_timeout_s)
+        except WorkerCrashed:
+            if not lane.is_let_go:
+                raise
 
     async def close(self) -> None:
         """End every worker. Idempotent; cancel-safe: a second call finishes the first."""
@@ -249,9 +257,9 @@ class Pool:
         try:
             return await self._add_lane_in(body, gently=gently)
         except (WorkerCrashed, OutOfMemory):
-            if not body.loaded or self._closing:
+            # Whoever was to divide has died, or could not: load once more, if it is wanted still.
+            if not body.loaded or self._closing or len(self._live()) >= self.wanted:
                 raise
-        # Whoever was to divide has died, or could not: load once more.
         return await self._add_lane_in(self._make_body(self.spec, self._limits), gently=gently)
 
     def _divided(self) -> Body | None:
@@ -294,7 +302,8 @@ class Pool:
         try:
             await self._add_lane()
         except GatewayError as error:
-            self._plan_replacement(error.message)
+            if len(self._live()) < self.wanted:  # else nobody misses it
+                self._plan_replacement(error.message)
 
     def _plan_replacement(self, reason: str) -> None:
         if self._closing:

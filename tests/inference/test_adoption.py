@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_orphans_are_adopted_before_the_first_worker_starts_which_old_kernels_ne
     seen: list[bool] = []
     really = asyncio.create_subprocess_exec
 
-    async def start(*arguments: object, **options: object) -> object:
+    async def start(*arguments: Any, **options: Any) -> object:
         seen.append(_adopts())
         return await really(*arguments, **options)
 

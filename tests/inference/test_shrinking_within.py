@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
+import time
 
 import pytest
 
@@ -86,5 +89,39 @@ def test_a_lane_that_goes_because_its_own_answer_says_so_is_not_killed(
             assert {outcome.state for outcome in outcomes.values()} == {RequestState.DONE}
             await until(lambda: len(scheduler.pool.lanes) == 1)
             assert killed == []
+
+    run(test())
+
+
+def test_a_lane_that_goes_while_it_is_asked_for_a_sign_of_life_is_no_failure() -> None:
+    async def test() -> None:
+        async with serving("motion-int8", lanes=2) as (_, scheduler, seen):
+            _, younger = scheduler.pool.lanes
+            os.kill(younger.pid, signal.SIGSTOP)
+            asking = asyncio.ensure_future(scheduler.pool.canary(time.monotonic()))
+            await until(lambda: younger.is_asked)
+            scheduler.pool.resize(1)
+            assert await asking is not None
+            assert seen.lost == []
+
+    run(test())
+
+
+def test_a_lane_that_is_wanted_no_more_when_it_cannot_divide_is_not_loaded_instead() -> None:
+    async def test() -> None:
+        async with serving("motion-int8", lanes=2) as (dataplane, scheduler, _):
+            older, younger = scheduler.pool.lanes
+            answers = Answers()
+            dataplane.submit(request(payload(SLOW), "slow"), answers, "slow")
+            busy, idle = (older, younger) if older.in_flight else (younger, older)
+            os.kill(idle.pid, signal.SIGSTOP)
+            scheduler.pool.resize(3)
+            await until(lambda: idle.is_asked)
+            scheduler.pool.resize(1)  # the one that is to divide goes
+            os.kill(idle.pid, signal.SIGCONT)
+            await until(lambda: not scheduler.pool._starting)
+            assert scheduler.pool.lanes == [busy]
+            assert scheduler.pool.restarts == 0
+            assert scheduler.pool._next_index == 3  # no other was begun
 
     run(test())
