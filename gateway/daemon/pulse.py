@@ -93,7 +93,7 @@ class Pulse:
         return {
             name: [
                 LaneSign(
-                    lane.pid,
+                    lane.serial,
                     lane.answered_s,
                     lane.in_flight[0].started_s + models[name].run_timeout_s if lane.in_flight else None,
                 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import itertools
 import os
 import socket
 import time
@@ -66,6 +67,7 @@ class Lane:
         facts: What the worker said when it was ready.
         in_flight: Batches that it holds, the running one first.
         answered_s: When a batch or canary came back last, monotonic seconds.
+        serial: Tells lanes apart for as long as the process lives, whatever their pool and process.
     """
 
     index: int
@@ -75,6 +77,7 @@ class Lane:
     facts: WorkerFacts | None = None
     in_flight: deque[Batch] = field(default_factory=deque)
     answered_s: float = 0.0
+    serial: int = field(default_factory=itertools.count(1).__next__)
     _batches: int = 0
     _pages: list[Page] = field(default_factory=list)
     _transport: asyncio.Transport | None = None
