@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -51,8 +52,17 @@ class Autoscaler:
 
     async def run(self) -> None:
         """Follow samples for ever; ends by cancellation."""
-        while True:
-            await self.look(await self._samples.next_sample())
+        coming = asyncio.ensure_future(self._samples.next_sample())
+        try:
+            while True:
+                sample = await coming
+                # Asked for before this one is looked at, which may take long where memory is short: a sample
+                # that comes meanwhile may be the only one that tells of a kill.
+                coming = asyncio.ensure_future(self._samples.next_sample())
+                await self.look(sample)
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
 
     async def look(self, sample: Sample) -> None:
         """Decide on one sample and carry it out."""

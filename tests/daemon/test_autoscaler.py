@@ -31,7 +31,8 @@ from gateway.inference.request import InferRequest, Outcome, RequestState, Ticke
 from gateway.inference.scheduler import Scheduler
 from gateway.operations.metrics import Metrics
 from gateway.operations.restart import RestartLimits
-from gateway.scaling.sample import HOST, DeviceMemory, Sample, Source
+from gateway.scaling.demand import ModelDemand
+from gateway.scaling.sample import HOST, DeviceMemory, Pressure, Sample, Source
 from tests.inference.bench_of_lanes import PLUGINS, ROOT, Seen, payload, request, spec
 from tests.inference.test_scheduler import run, until
 
@@ -201,5 +202,53 @@ def test_without_scaling_lanes_stay_as_they_are_and_all_frames_are_taken() -> No
             wanted = board.scheduler.pool.wanted
             await board.look(0.95, 20)
             assert board.scheduler.pool.wanted == wanted
+
+    run(test())
+
+
+class _Board:
+    """Hands a sample to whoever waits for it, and to nobody else, as telemetry does."""
+
+    def __init__(self) -> None:
+        self.waiting: asyncio.Future[Sample] | None = None
+
+    async def next_sample(self) -> Sample:
+        self.waiting = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(self.waiting)
+
+    def hurry(self) -> None:
+        pass
+
+    def give(self, sample: Sample) -> None:
+        waiting, self.waiting = self.waiting, None
+        if waiting is not None:
+            waiting.set_result(sample)
+
+
+def test_a_kill_that_is_told_while_lanes_are_measured_is_acted_upon() -> None:
+    async def test() -> None:
+        async with scripted(lanes=3) as board:
+            samples, measuring, go_on = _Board(), asyncio.Event(), asyncio.Event()
+            fleet = board.autoscaler._fleet
+            really = fleet.demands
+
+            async def slow(sample: Sample) -> tuple[ModelDemand, ...]:
+                measuring.set()
+                await go_on.wait()
+                return await really(sample)
+
+            fleet.demands = slow  # type: ignore[method-assign]
+            board.autoscaler._samples = samples
+            running = asyncio.ensure_future(board.autoscaler.run())
+            memory = {HOST: DeviceMemory(HOST, Source.MEMINFO, "as the test says", 8 * _GIB, 4 * _GIB)}
+            await until(lambda: samples.waiting is not None)
+            samples.give(Sample(board.at_s + 1000.0, memory))
+            await measuring.wait()
+            await asyncio.sleep(0)
+            samples.give(Sample(board.at_s + 2000.0, memory, Pressure("psi", oom_kills=1)))
+            go_on.set()
+            await until(lambda: board.scheduler.pool.wanted < 3)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
     run(test())
