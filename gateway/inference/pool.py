@@ -78,6 +78,7 @@ class Pool:
         self._restart = Restart(limits.restart)
         self._answered = 0
         self._starting: set[asyncio.Task[None]] = set()
+        self._loads: dict[Lane, asyncio.Task[None]] = {}  # of `_starting`, by the lane that each starts
         self._ending: set[asyncio.Task[None]] = set()
         self._next_index = 0
         self._closing = False
@@ -129,16 +130,20 @@ class Pool:
     def resize(self, wanted: int) -> None:
         """Grow or shrink to ``wanted`` lanes; returns at once, lanes follow.
 
-        Idle lanes go first, the youngest of them first of all; a busy one finishes what it holds.
+        Idle lanes go first, the youngest of them first of all; a busy one finishes what it holds. One that
+        still starts in a process of its own ends at once: what it loads may be the memory that is short.
         """
         self.wanted = wanted
         live = self._live()
-        # Lanes that still start see for themselves, when they are ready, whether they are one too many.
         ready = [lane for lane in live if lane.state is LaneState.READY]
         for lane in sorted(ready, key=_least_missed)[: max(0, len(ready) - wanted)]:
             lane.retire()
             # Not now: whoever asks may be told of an answer while this lane is about to be given a batch.
             asyncio.get_running_loop().call_soon(self._close_if_done, lane)
+        # In the GPU owner a load cannot be broken off: that lane sees in the end that it is one too many.
+        loads = [lane for lane in self._loads if lane in live and lane.body.fate is None]
+        for lane in loads[::-1][: max(0, len(live) - max(wanted, len(ready)))]:
+            self._loads.pop(lane).cancel()
         for _ in range(wanted - len(live)):
             self._spawn(self._replace(0.0), self._starting)
 
@@ -197,7 +202,7 @@ class Pool:
         fate, self._fate = self._fate, lane.body.fate
         if lane.is_spared or (fate is not None and fate is self._fate):
             # It went with others: one crash, which counts against whose fault it was, and once.
-            self._replace_uncounted()
+            self._replace_uncounted(self._limits.restart.min_s)
         else:
             self._plan_replacement(reason)
 
@@ -273,6 +278,9 @@ class Pool:
         lane = Lane(self._next_index, self, body)
         self._next_index += 1
         self.lanes.append(lane)
+        task = asyncio.current_task()
+        if task in self._starting:
+            self._loads[lane] = task
         try:
             spec = self.spec
             facts = await lane.start(spec, limit_s, GENTLE if gently else POLITE)
@@ -286,6 +294,8 @@ class Pool:
                 self.lanes.remove(lane)
             await lane.close()
             raise
+        finally:
+            self._loads.pop(lane, None)
         if len(self._live()) > self.wanted:  # shrunk while it started
             lane.retire()
             self._close_if_done(lane)
@@ -301,8 +311,19 @@ class Pool:
             return
         try:
             await self._add_lane()
+        except asyncio.CancelledError:
+            if not self._closing:
+                self._owner.lanes_changed()
+                if len(self._live()) < self.wanted:  # wanted again meanwhile
+                    self._spawn(self._replace(0.0), self._starting)
+            raise
         except GatewayError as error:
-            if len(self._live()) < self.wanted:  # else nobody misses it
+            if len(self._live()) >= self.wanted:
+                return  # nobody misses it
+            if self.ready:
+                # Those that serve go on serving, however often another one cannot be started beside them.
+                self._replace_uncounted(self._limits.restart.max_s)
+            else:
                 self._plan_replacement(error.message)
 
     def _plan_replacement(self, reason: str) -> None:
@@ -317,10 +338,10 @@ class Pool:
         else:
             self._spawn(self._replace(verdict.delay_s), self._starting)
 
-    def _replace_uncounted(self) -> None:
+    def _replace_uncounted(self, delay_s: float) -> None:
         if not self._closing and self.in_service:
             self.restarts += 1
-            self._spawn(self._replace(self._limits.restart.min_s), self._starting)
+            self._spawn(self._replace(delay_s), self._starting)
 
     def _close_if_done(self, lane: Lane) -> None:
         # One that was killed is replaced when its end is noticed, whatever came back just before.

@@ -6,14 +6,18 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from gateway.errors import OutOfMemory
+from gateway.inference.body import ProcessBody
 from gateway.inference.lane import Lane
+from gateway.inference.pool import process_body
 from gateway.inference.request import Outcome, RequestState, Ticket
 from tests.inference.bench_of_lanes import PLUGINS, ROOT, payload, request, serving
-from tests.inference.test_scheduler import Answers, run, until
+from tests.inference.test_scheduler import Answers, _lives, run, until
 from tests.plugins.trouble_steps import SLOW
 
 
@@ -123,5 +127,66 @@ def test_a_lane_that_is_wanted_no_more_when_it_cannot_divide_is_not_loaded_inste
             assert scheduler.pool.lanes == [busy]
             assert scheduler.pool.restarts == 0
             assert scheduler.pool._next_index == 3  # no other was begun
+
+    run(test())
+
+
+def test_a_process_that_still_loads_ends_at_once_when_it_is_wanted_no_more() -> None:
+    async def test() -> None:
+        async with serving("motion-int8") as (_, scheduler, seen):
+            pool = scheduler.pool
+            (first,) = pool.lanes
+            first.facts = replace(first.facts, divides=False) if first.facts else None
+            pool.resize(2)
+            await until(lambda: len(pool.lanes) == 2 and pool.lanes[1].pid > 0)
+            second = pool.lanes[1]
+            os.kill(second.pid, signal.SIGSTOP)  # it would load for ever
+            pool.resize(1)
+            await until(lambda: pool.lanes == [first] and not pool._starting)
+            assert not _lives(second.pid)
+            assert (seen.lost, pool.restarts, pool._loads) == ([], 0, {})
+
+    run(test())
+
+
+def test_a_lane_that_is_wanted_again_while_its_load_is_broken_off_comes() -> None:
+    async def test() -> None:
+        async with serving("motion-int8") as (_, scheduler, _seen):
+            pool = scheduler.pool
+            pool.resize(2)
+            await until(lambda: len(pool.lanes) == 2)
+            pool.resize(1)
+            pool.resize(2)
+            await until(lambda: pool.ready == 2 and not pool._starting)
+            assert len(pool.lanes) == 2
+
+    run(test())
+
+
+def test_a_lane_more_that_cannot_be_started_takes_those_that_serve_out_of_nothing() -> None:
+    async def test() -> None:
+        async with serving("motion-int8", crash_limit=3) as (dataplane, scheduler, seen):
+            pool = scheduler.pool
+            (first,) = pool.lanes
+            first.facts = replace(first.facts, divides=False) if first.facts else None
+            tried: list[int] = []
+
+            def no_body(*_: object) -> ProcessBody:
+                tried.append(1)
+                body = ProcessBody()
+
+                async def begin(_fds: Sequence[int]) -> None:
+                    raise OSError("no memory for another process")
+
+                body.begin = begin  # type: ignore[method-assign, assignment]
+                return body
+
+            pool._make_body = no_body
+            pool.resize(2)
+            await until(lambda: len(tried) >= 6 or seen.outages != [])
+            assert seen.outages == []
+            assert (await dataplane.infer(request(payload()))).state is RequestState.DONE
+            pool._make_body = process_body
+            await until(lambda: pool.ready == 2)
 
     run(test())
