@@ -42,7 +42,7 @@ def divide(kin: socket.socket, front_end: int) -> tuple[int, ...]:
         _close((waits, go, *fds))
         raise
     if between == 0:
-        _make_child_and_end()
+        _make_child_and_end(fds[-1])
         return _settle(fds, (waits, go), front_end)
     try:
         _, status = os.waitpid(between, 0)
@@ -54,9 +54,13 @@ def divide(kin: socket.socket, front_end: int) -> tuple[int, ...]:
     return ()
 
 
-def _make_child_and_end() -> None:
-    """Fork once more; return in the grandchild alone."""
+def _make_child_and_end(stderr: int) -> None:
+    """Fork once more; return in the grandchild alone.
+
+    Whoever waits for the grandchild is told of this process too: if the worker dies now, it is nobody else's.
+    """
     try:
+        os.write(stderr, f"{os.getpid()}\n".encode())
         child = _fork()
     except OSError:
         os._exit(1)

@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import BinaryIO, Final
 
@@ -19,6 +20,8 @@ from gateway.errors import WorkerCrashed
 from gateway.inference.body import StderrTail, close_kin, end_words
 
 _MOST_PID_BYTES: Final = 16
+_TRIES: Final = 6
+_PAUSE_S: Final = 0.05
 
 # Hands descriptors to a ready worker and has it divide.
 Divide = Callable[[Sequence[int]], Awaitable[object]]
@@ -27,8 +30,9 @@ Divide = Callable[[Sequence[int]], Awaitable[object]]
 class DividedBody:
     """A process that another lane's worker made by dividing.
 
-    Its standard error is a pipe of its own, which begins with its process id: so it
-    is known, and its end waited for, whatever becomes of the worker that made it.
+    Its standard error is a pipe of its own, which begins with the process id of the one
+    between it and the worker that made it, and then its own: so both are known, and
+    their ends waited for, whatever becomes of that worker.
 
     Attributes:
         kin: Our end of the socket over which it is handed descriptors when it is to divide.
@@ -103,8 +107,13 @@ class DividedBody:
         loop = asyncio.get_running_loop()
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), said)
         try:
-            first = await stream.readline()
-            self.pid = int(first) if first.strip().isdigit() and len(first) <= _MOST_PID_BYTES else 0
+            between = _pid(await stream.readline())
+            self.pid = _pid(await stream.readline())
+            # It speaks once the one between has ended, which is ours only if the worker died meanwhile.
+            if between and self.pid:
+                _end_of(between, tries=1)
+            elif between:
+                await asyncio.to_thread(_end_of, between)
             self._named.set()
             if self._is_unwanted:
                 self.kill()
@@ -118,9 +127,25 @@ class DividedBody:
     def _reap(self) -> int | None:
         """Return its exit status; None if it became somebody else's child, and ended for that."""
         try:
-            _, status = os.waitpid(self.pid, 0)
-        except ChildProcessError:
-            return None
+            return _end_of(self.pid)
         finally:
             self._is_reaped = True
-        return os.waitstatus_to_exitcode(status)
+
+
+def _pid(line: bytes) -> int:
+    return int(line) if line.strip().isdigit() and len(line) <= _MOST_PID_BYTES else 0
+
+
+def _end_of(pid: int, tries: int = _TRIES) -> int | None:
+    """Wait for a process that ends; return its exit code, None if it is not our child.
+
+    What a process leaves behind becomes ours a moment after its descriptors are closed.
+    """
+    for still in reversed(range(tries)):
+        try:
+            _, status = os.waitpid(pid, 0)
+        except ChildProcessError:
+            time.sleep(_PAUSE_S if still else 0.0)
+        else:
+            return os.waitstatus_to_exitcode(status)
+    return None

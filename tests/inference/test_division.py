@@ -194,6 +194,24 @@ def test_a_pool_that_closes_while_a_lane_divides_leaves_no_process() -> None:
     run(test())
 
 
+def test_a_worker_that_is_killed_in_the_midst_of_dividing_leaves_no_zombie() -> None:
+    async def test() -> None:
+        before = set(_children())
+        async with pool_of(model_folders.spec("motion-int8"), 1) as (pool, owner):
+            for turn in range(6):
+                (first,) = pool.lanes
+                lost = len(owner.lost)
+                pool.resize(2)
+                await asyncio.sleep(0.001 * turn)  # another moment of it each time
+                os.kill(first.pid, signal.SIGKILL)
+                await until(lambda lost=lost: len(owner.lost) > lost and pool.ready == 2)  # type: ignore[misc]
+                pool.resize(1)
+                await until(lambda: len(pool.lanes) == 1)
+        await until(lambda: not set(_children()) - before)
+
+    run(test())
+
+
 def test_a_model_with_threads_of_its_own_never_divides() -> None:
     async def test() -> None:
         spec = replace(model_folders.spec("motion-int8-onnx"), options=EngineOptions(threads=2))
