@@ -117,8 +117,13 @@ def test_the_owner_dies_with_the_front_end() -> None:
         child.kill()
         child.communicate()
 
+    def ended() -> bool:
+        with contextlib.suppress(ChildProcessError):  # it is ours now where this process has had workers
+            os.waitpid(pid, os.WNOHANG)
+        return not lives(pid)
+
     async def gone() -> None:
-        await until(lambda: not lives(pid))
+        await until(ended)
 
     run(gone())
 
