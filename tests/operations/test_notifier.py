@@ -60,8 +60,13 @@ def test_a_watchdog_that_nobody_set_is_not_fed_and_a_long_status_is_cut(
 def test_a_manager_that_does_not_read_is_not_waited_for(heard: tuple[str, socket.socket]) -> None:
     name, sock = heard
     manager = Notifier.of({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1000000"}, 7)
+
     # More than any system lets wait: one that waited would never come to the end.
-    feeding = threading.Thread(target=lambda: [manager.alive() for _ in range(20_000)], daemon=True)
+    def feed() -> None:
+        for _ in range(20_000):
+            manager.alive()
+
+    feeding = threading.Thread(target=feed, daemon=True)
     feeding.start()
     feeding.join(60)
     assert not feeding.is_alive()

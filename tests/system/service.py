@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,16 +53,17 @@ class Systemd:
 
     def until(self, fits: Callable[[dict[str, str]], bool]) -> dict[str, str]:
         """Return the next notification that fits."""
-        while (said := self.next()) is not None:
+        end_s = time.monotonic() + LIMIT_S
+        while time.monotonic() < end_s and (said := self.next()) is not None:
             if fits(said):
                 return said
         raise AssertionError(f"not said; heard {self.heard}")
 
     def silent_from_now_on(self, quiet_s: float) -> bool:
         """Wait until nothing that feeds has been heard for so long."""
-        for _ in range(200):
-            said = self.next(quiet_s)
-            if said is None:
+        end_s = time.monotonic() + LIMIT_S
+        while time.monotonic() < end_s:
+            if self.next(quiet_s) is None:
                 return True
         return False
 
