@@ -20,6 +20,9 @@ from gateway.scaling.rules import rules_from
 from gateway.scaling.sample import HOST, Sample
 from gateway.scaling.scale_out import ScaleOut
 
+# Admission that was paused is given back after so many intervals without a sample.
+_BLIND_INTERVALS = 12
+
 
 class Samples(Protocol):
     """Where samples come from."""
@@ -45,8 +48,9 @@ class Autoscaler:
         self._is_on = False
         self._demands: tuple[ModelDemand, ...] = ()
         self._holds: dict[str, str] = {}
-        self._begin(settings)
         self._settings = settings
+        self._looked_s = time.monotonic()
+        self._begin(settings)
         watch.on_exhausted = self._exhausted
         watch.on_killed = self._killed
 
@@ -67,6 +71,7 @@ class Autoscaler:
     async def look(self, sample: Sample) -> None:
         """Decide on one sample and carry it out."""
         demands = await self._fleet.demands(sample)
+        self._looked_s = time.monotonic()
         if not self._is_on:
             return
         self._demands = demands
@@ -77,12 +82,15 @@ class Autoscaler:
     def reconfigure(self, settings: ScalingSettings) -> None:
         """Go by other rules from now on; what was learned by the old ones is forgotten."""
         if settings != self._settings:
-            self._settings = settings
+            was_on, self._settings = self._is_on, settings
             self._begin(settings)
+            if was_on and not self._is_on:
+                self._fleet.as_configured()
+            self._samples.hurry()  # the next one would come as late as the old interval says
 
     def admits(self, model: str, priority: int) -> bool:
         """Return whether frames of a priority are taken for a model now."""
-        return not self._paused or self._policy.admits(priority, self._device(model))
+        return not self._paused or self._is_blind() or self._policy.admits(priority, self._device(model))
 
     @property
     def scale_out(self) -> ScaleOut:
@@ -121,6 +129,10 @@ class Autoscaler:
         """Return by device the priority up to which frames wait; only devices where some do."""
         states = self._policy.devices(time.monotonic())
         return {each.device: each.paused_through for each in states if each.paused_through is not None}
+
+    def _is_blind(self) -> bool:
+        """Return whether samples have stopped to come: then nothing says any more that memory is short."""
+        return time.monotonic() - self._looked_s > _BLIND_INTERVALS * self._settings.sample_interval_s
 
     def _begin(self, settings: ScalingSettings) -> None:
         rules = rules_from(settings)

@@ -32,7 +32,7 @@ class DemandWatch:
     """Counts demand by model, and tells at once what may mean that memory has run out.
 
     Attributes:
-        on_exhausted: Told the model and the error when an allocation failed.
+        on_exhausted: Told the model and the error when an allocation failed; once while it is one stream's.
         on_killed: Told the model when a lane was killed by somebody else than us, as the kernel does when
             memory ends.
     """
@@ -43,6 +43,7 @@ class DemandWatch:
         self.on_killed: Callable[[str], None] | None = None
         self._inner = inner
         self._seen: dict[str, Demand] = {}
+        self._exhausted_by: dict[str, str] = {}
 
     def take(self, model: str) -> Demand:
         """Return what was counted since the last call, and begin anew."""
@@ -53,7 +54,11 @@ class DemandWatch:
         if isinstance(outcome.error, DeadlineExceeded):
             self._of(ticket.request.model).deadline_misses += 1
         elif isinstance(outcome.error, OutOfMemory) and self.on_exhausted is not None:
-            self.on_exhausted(ticket.request.model, outcome.error.message)
+            request = ticket.request
+            # A payload that no memory is ever enough for comes again and again, and says nothing of memory.
+            if self._exhausted_by.get(request.model) != request.stream:
+                self._exhausted_by[request.model] = request.stream
+                self.on_exhausted(request.model, outcome.error.message)
         self._inner.request_ended(ticket, outcome)
 
     def batch_ran(self, model: str, rows: int, took_s: float) -> None:

@@ -77,6 +77,13 @@ class Fleet:
         pool.resize(lanes)
         return was
 
+    def as_configured(self) -> None:
+        """Give every model the lanes that it starts with."""
+        models = self._settings().models
+        for name, scheduler in self._serving.items():
+            if name in models and scheduler.pool.in_service:
+                scheduler.pool.resize(models[name].lanes)
+
     def max_lanes(self, model: str) -> int:
         """Return the most lanes that a model may have."""
         configured = self._settings().models[model]

@@ -105,7 +105,12 @@ class DividedBody:
         """Learn who it is, wait for the end of its standard error, and take its exit status."""
         stream = asyncio.StreamReader()
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), said)
+        try:
+            transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), said)
+        except BaseException:
+            self._named.set()
+            said.close()
+            raise
         try:
             between = _pid(await stream.readline())
             self.pid = _pid(await stream.readline())

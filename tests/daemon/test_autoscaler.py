@@ -199,9 +199,9 @@ def test_without_scaling_lanes_stay_as_they_are_and_all_frames_are_taken() -> No
             assert not board.autoscaler.admits("motion", 0)
             board.autoscaler.reconfigure(ScalingSettings(enabled=False))
             assert board.autoscaler.admits("motion", 0)
-            wanted = board.scheduler.pool.wanted
+            assert board.scheduler.pool.wanted == 3  # the lanes that it starts with
             await board.look(0.95, 20)
-            assert board.scheduler.pool.wanted == wanted
+            assert board.scheduler.pool.wanted == 3
 
     run(test())
 
@@ -250,5 +250,18 @@ def test_a_kill_that_is_told_while_lanes_are_measured_is_acted_upon() -> None:
             await until(lambda: board.scheduler.pool.wanted < 3)
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+    run(test())
+
+
+def test_paused_frames_are_taken_again_when_no_sample_comes_any_more() -> None:
+    async def test() -> None:
+        async with scripted(lanes=1) as board:
+            await board.look(0.9, 12)
+            assert not board.autoscaler.admits("motion", 0)
+            board.autoscaler._looked_s -= 13 * 1000.0
+            assert board.autoscaler.admits("motion", 0)
+            await board.look(0.9)
+            assert not board.autoscaler.admits("motion", 0)
 
     run(test())

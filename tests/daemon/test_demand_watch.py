@@ -10,8 +10,8 @@ from gateway.inference.request import InferRequest, Outcome, RequestState, Ticke
 from tests.inference.bench_of_lanes import Seen
 
 
-def _ended(watch: DemandWatch, error: GatewayError | None, model: str = "m") -> None:
-    request = InferRequest(model, "p", "s", b"", "{}", 0.0, 1.0)
+def _ended(watch: DemandWatch, error: GatewayError | None, model: str = "m", stream: str = "s") -> None:
+    request = InferRequest(model, "p", stream, b"", "{}", 0.0, 1.0)
     state = RequestState.FAILED if error else RequestState.DONE
     watch.request_ended(Ticket(1, request, lambda _t, _o: None), Outcome(state, error=error))
 
@@ -75,3 +75,15 @@ def test_a_lane_that_somebody_else_killed_is_told_at_once(reason: str, is_told: 
     watch.on_killed = told.append
     watch.worker_lost("m", 1, reason, 0)
     assert told == (["m"] if is_told else [])
+
+
+def test_one_stream_whose_payloads_never_fit_is_told_once_and_another_one_again() -> None:
+    told: list[str] = []
+    watch = DemandWatch(Seen())
+    watch.on_exhausted = lambda model, _why: told.append(model)
+    for _ in range(5):
+        _ended(watch, OutOfMemory("no memory for this payload"), stream="huge")
+    assert told == ["m"]
+    _ended(watch, OutOfMemory("no memory for this payload"), stream="usual")
+    _ended(watch, OutOfMemory("no memory for this payload"), "other", stream="usual")
+    assert told == ["m", "m", "other"]

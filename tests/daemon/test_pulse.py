@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from gateway.daemon.pulse import Pulse
 from gateway.inference.lane import Lane, LaneState
-from gateway.operations.service_manager import ServiceManager
+from gateway.operations.notifier import Notifier
 
 
 def _lane(index: int) -> Lane:
@@ -20,7 +20,7 @@ def test_lanes_of_one_process_and_of_the_pool_before_are_told_apart() -> None:
     pool = SimpleNamespace(lanes=[_lane(0), _lane(1)], in_service=True)
     serving = {"m": SimpleNamespace(pool=pool)}
     house = SimpleNamespace(settings=settings, dataplane=SimpleNamespace(serving=serving))
-    pulse = Pulse(cast("Any", house), ServiceManager())
+    pulse = Pulse(cast("Any", house), Notifier())
     before = {sign.key for sign in pulse._signs()["m"]}
     pool.lanes = [_lane(0), _lane(1)]  # another version of the model, in the same process
     after = {sign.key for sign in pulse._signs()["m"]}

@@ -7,7 +7,6 @@ from pathlib import Path
 from gateway.operations.memory import available_bytes, read_memory
 
 
-
 def _write(root: Path, **files: str) -> Path:
     for name, content in files.items():
         path = root / name.replace("__", "/")

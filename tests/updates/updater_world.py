@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,9 +106,9 @@ def weights_of(release: Release) -> str:
 
 
 def lives(pid: int) -> bool:
-    """Say whether a process is there."""
+    """Say whether a process is there, and more than an exit status that nobody has asked for."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
         return False
-    return True
+    return state != "Z"
