@@ -1,7 +1,8 @@
 """A machine of its own that systemd boots: a container on a throw-away layer over this machine's files.
 
-Everything that is mounted lies in a mount namespace of the container's process, so nothing is left
-behind even if the tests are killed. The box has no network but its own loopback; several run side by side.
+Everything that is mounted and everything that runs lies in namespaces of one process, which the kernel
+ends with the tests: should these be killed, empty folders are left behind and no more. The box has no
+network but its own loopback; several run side by side.
 """
 
 from __future__ import annotations
@@ -56,6 +57,15 @@ def missing() -> list[str]:
     return lacking + [need for need in NEEDS[1:] if shutil.which(need, path=_PATH) is None]
 
 
+def _child(pid: int) -> int:
+    """Return a process's first child.
+
+    Raises:
+        OSError, IndexError: There is no such process, or it has none.
+    """
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
 class Box:
     """One booted machine; a context manager.
 
@@ -82,7 +92,8 @@ class Box:
     ) -> None:
         process = self._process
         if process is not None:
-            process.send_signal(signal.SIGTERM)  # passed on as an orderly power-off
+            with contextlib.suppress(OSError, IndexError):
+                os.kill(_child(process.pid), signal.SIGTERM)  # which the container takes for a power button
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
@@ -156,6 +167,7 @@ class Box:
             "systemd.unit=multi-user.target",
         ]
         command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
+        command += ["--pid", "--fork", "--kill-child", "--mount-proc"]
         environment = {"PATH": _PATH, "BOX": str(self._folder), "MACHINE": uuid.uuid4().hex}
         environment["CGROUPS"] = " ".join(map(str, groups))
         console = Path(tempfile.gettempdir()) / f"{self._folder.name}.console"
@@ -177,13 +189,12 @@ class Box:
     def _find_init(self, console: Path) -> None:
         """Find the box's first process, once it takes commands."""
         assert self._process is not None
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         end_s = time.monotonic() + LIMIT_S
         while time.monotonic() < end_s:
             if self._process.poll() is not None:
                 break
             with contextlib.suppress(OSError, IndexError):
-                self._init = int(children.read_text().split()[0])
+                self._init = _child(_child(self._process.pid))  # the container's of the namespaces' first
                 if (self.root / "run/systemd/private").exists():
                     return
             time.sleep(0.02)
