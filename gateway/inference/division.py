@@ -114,14 +114,12 @@ class DividedBody:
         try:
             between = _pid(await stream.readline())
             self.pid = _pid(await stream.readline())
-            # It speaks once the one between has ended, which is ours only if the worker died meanwhile.
-            if between and self.pid:
-                _end_of(between, tries=1)
-            elif between:
-                await asyncio.to_thread(_end_of, between)
             self._named.set()
             if self._is_unwanted:
                 self.kill()
+            # The one between is the worker's to wait for, and ours only if the worker died meanwhile.
+            if between:
+                await asyncio.to_thread(_end_of, between)
             await self._stderr.keep(stream)
         finally:
             self._named.set()
@@ -141,12 +139,12 @@ def _pid(line: bytes) -> int:
     return int(line) if line.strip().isdigit() and len(line) <= _MOST_PID_BYTES else 0
 
 
-def _end_of(pid: int, tries: int = _TRIES) -> int | None:
+def _end_of(pid: int) -> int | None:
     """Wait for a process that ends; return its exit code, None if it is not our child.
 
     What a process leaves behind becomes ours a moment after its descriptors are closed.
     """
-    for still in reversed(range(tries)):
+    for still in reversed(range(_TRIES)):
         try:
             _, status = os.waitpid(pid, 0)
         except ChildProcessError:
