@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import children
 
 # A shared, loaded machine makes wall-clock deadlines lie, and a suite that
 # draws new cases each run cannot say whether a change broke it.
@@ -15,3 +18,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def _own_children() -> None:
+    """Tell apart the processes that this test starts."""
+    children.begin()

@@ -165,5 +165,6 @@ def test_an_endless_model_is_ended_in_time_and_one_that_answers_nan_is_sent_back
             assert re.search(r"^warm_up: .*(took longer than 8 s|SIGXCPU)", why), why
         for name in ("endless", "nan"):
             until(lambda: quarantined(daemon, name), name)  # noqa: B023 - waited for at once
-        assert release_of(daemon, "nan")["last_error"]["code"] == "update.bake"
+        # A look that came meanwhile has found it quarantined, which is then the last that is known.
+        assert release_of(daemon, "nan")["last_error"]["code"] in ("update.bake", "update.quarantined")
         assert daemon.stop() == 0

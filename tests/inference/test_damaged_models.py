@@ -18,6 +18,7 @@ from gateway.inference.loaded import LoadSpec, PipelineSpec
 from gateway.inference.proof import prove
 from gateway.inference.proven import Proof
 from gateway.inference.request import RequestState
+from tests.children import children
 from tests.inference.bench_of_lanes import payload, request, serving
 from tests.inference.model_folders import MODELS, copy, edit, spec
 
@@ -137,10 +138,6 @@ def check(verdicts: Sequence[Proof | BaseException]) -> None:
     assert all(isinstance(verdict, LoadFailed) for verdict in verdicts[: len(FIXED)])
     refused = [verdict for verdict in verdicts if not isinstance(verdict, Proof)]
     assert len(refused) > len(verdicts) // 3
-
-
-def children() -> list[str]:
-    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
 
 
 def test_the_corpus_is_the_same_at_every_run() -> None:

@@ -24,6 +24,7 @@ from gateway.inference.request import RequestState
 from gateway.operations.kernel_bytes import kernel_bytes
 from gateway.operations.restart import RestartLimits
 from tests import onnx_writer, tflite_writer
+from tests.children import children
 from tests.inference import model_folders
 from tests.inference.bench_of_lanes import PLUGINS, ROOT, payload, request, serving
 from tests.inference.test_scheduler import Answers, run, until
@@ -78,10 +79,6 @@ def _descriptors(pid: int | str = "self") -> list[str]:
 
 def _oom_score(pid: int) -> str:
     return Path(f"/proc/{pid}/oom_score_adj").read_text().strip()
-
-
-def _children() -> list[str]:
-    return Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
 
 
 def _pss(pool: Pool) -> int:
@@ -189,14 +186,14 @@ def test_a_pool_that_closes_while_a_lane_divides_leaves_no_process() -> None:
             pool.resize(3)
             await until(lambda: first.is_asked)
             os.kill(first.pid, signal.SIGCONT)
-        assert _children() == []
+        assert children() == []
 
     run(test())
 
 
 def test_a_worker_that_is_killed_in_the_midst_of_dividing_leaves_no_zombie() -> None:
     async def test() -> None:
-        before = set(_children())
+        before = set(children())
         async with pool_of(model_folders.spec("motion-int8"), 1) as (pool, owner):
             for turn in range(6):
                 (first,) = pool.lanes
@@ -207,7 +204,7 @@ def test_a_worker_that_is_killed_in_the_midst_of_dividing_leaves_no_zombie() -> 
                 await until(lambda lost=lost: len(owner.lost) > lost and pool.ready == 2)  # type: ignore[misc]
                 pool.resize(1)
                 await until(lambda: len(pool.lanes) == 1)
-        await until(lambda: not set(_children()) - before)
+        await until(lambda: not set(children()) - before)
 
     run(test())
 

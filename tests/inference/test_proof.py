@@ -28,6 +28,7 @@ from gateway.inference.loaded import LoadSpec, PipelineSpec
 from gateway.inference.proof import _Ending, _environment, _judge, prove
 from gateway.inference.proven import Proof
 from tests import tflite_writer
+from tests.children import children
 from tests.inference.model_folders import MODELS, copy, edit, spec, write
 
 TIMEOUT_S = 60.0
@@ -46,10 +47,6 @@ def proven(*specs: LoadSpec, **limits: Any) -> list[Proof | BaseException]:
         return await asyncio.gather(*map(one, specs), return_exceptions=True)
 
     return asyncio.run(run())
-
-
-def children() -> list[str]:
-    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
 
 
 def made(folder: Path, path: Path) -> Path:

@@ -21,6 +21,7 @@ from gateway.inference.loaded import LoadSpec, PipelineSpec
 from gateway.inference.proof import Effort, prove
 from gateway.inference.proven import Proof, ProofBudgets
 from tests import onnx_writer
+from tests.children import children
 from tests.inference import hostile
 from tests.inference.bench_of_lanes import payload, request, serving
 from tests.inference.made_models import beside, folder, sample, weights
@@ -40,10 +41,6 @@ def refused(wanted: LoadSpec, **limits: Any) -> GatewayError:
     error = tried(wanted, **limits)
     assert isinstance(error, GatewayError)
     return error
-
-
-def children() -> list[str]:
-    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
 
 
 def sleepers() -> set[int]:
