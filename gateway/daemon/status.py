@@ -15,7 +15,7 @@ from gateway.daemon.model_state import ModelState, ModelStatus
 from gateway.operations.build import VERSION
 from gateway.operations.health import Verdict
 from gateway.operations.series import Reading
-from gateway.scaling.lane_memory import process_memory
+from gateway.scaling.lane_memory import lane_memory
 from gateway.sensors.status import StreamStatus
 from gateway.updates.reported import Reported
 
@@ -205,7 +205,9 @@ class _Gauges:
 
     def memory(self) -> Reading:
         for name, scheduler in self._house.dataplane.serving.items():
-            yield (name,), sum(pss_bytes(lane.pid) for lane in scheduler.pool.lanes)
+            # Lanes in the GPU owner share one process, which counts once.
+            memory = lane_memory(lane.pid for lane in scheduler.pool.lanes)
+            yield (name,), memory.pss_bytes if memory is not None else 0
 
     def queues(self) -> Reading:
         for name, scheduler in self._house.dataplane.serving.items():
@@ -258,9 +260,3 @@ def connect_link_gauges(house: House) -> None:
     metrics.mqtt_received_messages.read_from(lambda: [((n,), c.stats.messages_in) for n, c in both.items()])
     metrics.mqtt_received_bytes.read_from(lambda: [((n,), c.stats.bytes_in) for n, c in both.items()])
     metrics.outgoing_messages.read_from(lambda: [((), link.data.stats.waiting)])
-
-
-def pss_bytes(pid: int) -> int:
-    """Return a process's proportional set size; 0 if the kernel does not say or it has gone."""
-    memory = process_memory(pid)
-    return memory.pss_bytes if memory is not None else 0
