@@ -24,14 +24,14 @@ _V2: Final = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """The paths of the groups that a process is in; None where it is in none that matters."""
+    """The paths of the groups that a process is in for one controller; None where it is in none."""
 
     v1: str | None = None
     v2: str | None = None
 
 
-def parse_membership(text: str) -> Membership:
-    """Return what ``/proc/self/cgroup`` says of memory. Raises nothing."""
+def parse_membership(text: str, controller: str = "memory") -> Membership:
+    """Return what ``/proc/self/cgroup`` says of a controller. Raises nothing."""
     v1 = v2 = None
     for line in text.splitlines():
         number, _, rest = line.partition(":")
@@ -40,7 +40,7 @@ def parse_membership(text: str) -> Membership:
             continue
         if number == "0" and not controllers:
             v2 = path
-        elif "memory" in controllers.split(","):
+        elif controller in controllers.split(","):
             v1 = path
     return Membership(v1, v2)
 
@@ -57,9 +57,9 @@ def group_folders(mount: str, path: str) -> tuple[str, ...]:
     return tuple("/".join((mount, *parts[:count])) for count in range(len(parts), -1, -1))
 
 
-def read_membership(prefix: str) -> Membership:
-    """Return which groups this process is in now. Raises nothing."""
-    return parse_membership(text_or_none(f"{prefix}/proc/self/cgroup") or "")
+def read_membership(prefix: str, controller: str = "memory") -> Membership:
+    """Return which groups this process is in now for a controller. Raises nothing."""
+    return parse_membership(text_or_none(f"{prefix}/proc/self/cgroup") or "", controller)
 
 
 def read_groups(prefix: str, member: Membership) -> tuple[GroupMemory, ...]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.doctor.readers.text import Run, read_number, read_text
 from gateway.doctor.rules.power import Clock, PowerFacts, Zone
+from gateway.scaling.power_mode import parse_modes
 from gateway.scaling.sample import Sample
 
 _GPU_NAMES: Final = ("gpu", "gv11b", "gp10b", "ga10b", "gb10b")
@@ -28,7 +29,7 @@ def read_power(root: Path, run: Run, sample: Sample, *, jetson: bool) -> PowerFa
     """
     return PowerFacts(
         jetson=jetson,
-        mode=power_mode(root, run) or sample.board.power_mode,
+        mode=power_mode(run, sample.board.power_mode),
         modes=power_modes(root),
         clocks=clocks(root),
         throttled=held_back(root, sample.board.throttled),
@@ -38,19 +39,13 @@ def read_power(root: Path, run: Run, sample: Sample, *, jetson: bool) -> PowerFa
 
 def power_modes(root: Path) -> dict[int, str]:
     """Return every mode that ``nvpmodel`` is configured with, by number."""
-    text = read_text(root / "etc/nvpmodel.conf")
-    found = re.findall(r"^<\s*POWER_MODEL\s+ID=(\d{1,4})\s+NAME=(\S+)\s*>", text, re.MULTILINE)
-    return {int(number): name for number, name in found}
+    return parse_modes(read_text(root / "etc/nvpmodel.conf"))
 
 
-def power_mode(root: Path, run: Run) -> str:
-    """Return the name of the mode, as ``nvpmodel`` or else its file says; empty if neither does."""
-    told = run(("nvpmodel", "-q")) or ""
-    found = re.search(r"NV Power Mode:\s*(\S+)", told)
-    if found:
-        return found[1]
-    kept = re.search(r"pmode:(\d{1,6})", read_text(root / "var/lib/nvpmodel/status"))
-    return power_modes(root).get(int(kept[1]), "") if kept else ""
+def power_mode(run: Run, told: str) -> str:
+    """Return the name of the mode, as ``nvpmodel`` says, or else telemetry; empty if neither does."""
+    found = re.search(r"NV Power Mode:\s*(\S+)", run(("nvpmodel", "-q")) or "")
+    return found[1] if found else told
 
 
 def clocks(root: Path) -> tuple[Clock, ...]:
