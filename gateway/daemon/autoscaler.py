@@ -70,10 +70,10 @@ class Autoscaler:
 
     async def look(self, sample: Sample) -> None:
         """Decide on one sample and carry it out."""
-        demands = await self._fleet.demands(sample)
-        self._looked_s = time.monotonic()
         if not self._is_on:
             return
+        demands = await self._fleet.demands(sample)
+        self._looked_s = time.monotonic()
         self._demands = demands
         decisions = self._policy.decide(sample, demands)
         self._scale_out.note(sample.at_s, demands, decisions)

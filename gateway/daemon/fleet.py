@@ -10,7 +10,6 @@ from gateway.configuration.settings import Settings
 from gateway.daemon.demand_watch import DemandWatch
 from gateway.daemon.lane_costs import LaneCosts, own_devices
 from gateway.inference.confine import needs_devices
-from gateway.inference.lane import LaneState
 from gateway.inference.scheduler import Scheduler
 from gateway.operations.processors import processor_count
 from gateway.scaling.demand import ModelDemand
@@ -40,6 +39,7 @@ class Fleet:
         self._costs = costs
         self._settings = settings
         self._asked_s = time.monotonic()
+        self._processors = processor_count()
         self._counted_s: dict[str, float] = {}  # of batches that run: what an earlier sample has counted
 
     async def demands(self, sample: Sample) -> tuple[ModelDemand, ...]:
@@ -48,6 +48,7 @@ class Fleet:
         Cancel-safe.
         """
         await self._costs.measure([*self._serving.items()], sample)
+        self._processors = processor_count()
         now_s = time.monotonic()
         elapsed_s = max(1e-3, now_s - self._asked_s)
         demands = tuple(
@@ -64,7 +65,7 @@ class Fleet:
         for demand in demands:
             scheduler = self._serving.get(demand.model)
             if scheduler is not None and scheduler.pool.in_service:
-                ready = [lane for lane in scheduler.pool.lanes if lane.state is LaneState.READY]
+                ready = scheduler.pool.ready_lanes
                 starting = max(0, scheduler.pool.wanted - len(ready))
                 idle = sum(not lane.in_flight for lane in ready)
                 found.append(replace(demand, ready=len(ready), starting=starting, idle=idle))
@@ -87,14 +88,14 @@ class Fleet:
     def max_lanes(self, model: str) -> int:
         """Return the most lanes that a model may have."""
         configured = self._settings().models[model]
-        return max(configured.lanes, configured.max_lanes or processor_count())
+        return max(configured.lanes, configured.max_lanes or self._processors)
 
     def _demand(
         self, name: str, scheduler: Scheduler, sample: Sample, clock: tuple[float, float]
     ) -> ModelDemand:
         now_s, elapsed_s = clock
         settings, pool, cost = self._settings(), scheduler.pool, self._costs.of(name)
-        ready = [lane for lane in pool.lanes if lane.state is LaneState.READY]
+        ready = pool.ready_lanes
         counted = self._watch.take(name)
         oldest_s = scheduler.oldest_arrived_s
         options = pool.spec.options

@@ -17,7 +17,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.inference.lane import Lane, LaneState
+from gateway.inference.lane import Lane
 from gateway.inference.scheduler import Scheduler
 from gateway.operations.kernel_bytes import kernel_bytes
 from gateway.scaling.lane_memory import gpu_processes, process_memory
@@ -91,7 +91,7 @@ class LaneCosts:
         for gone in self._measured.keys() - {name for name, _ in serving}:
             del self._measured[gone]
         for name, scheduler in serving:
-            ready = [lane for lane in scheduler.pool.lanes if lane.state is LaneState.READY]
+            ready = scheduler.pool.ready_lanes
             before = self._measured.get(name)
             if ready and (before is None or _is_due(before, ready, sample.at_s)):
                 self._measured[name] = await self._measure(ready, before, sample)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.daemon.model_state import ModelState, ModelStatus
 from gateway.inference.choosing import BUILD_LIMIT_S
-from gateway.inference.lane import LaneState
 from gateway.operations.log import log
 from gateway.operations.notifier import Notifier
 from gateway.operations.watchdog import LaneSign, Watchdog
@@ -97,8 +96,7 @@ class Pulse:
                     lane.answered_s,
                     lane.in_flight[0].started_s + models[name].run_timeout_s if lane.in_flight else None,
                 )
-                for lane in scheduler.pool.lanes
-                if lane.state is LaneState.READY
+                for lane in scheduler.pool.ready_lanes
             ]
             for name, scheduler in self._house.dataplane.serving.items()
             if scheduler.pool.in_service and name in models

@@ -86,7 +86,12 @@ class Pool:
     @property
     def ready(self) -> int:
         """Lanes that take batches."""
-        return sum(1 for lane in self.lanes if lane.state is LaneState.READY)
+        return len(self.ready_lanes)
+
+    @property
+    def ready_lanes(self) -> list[Lane]:
+        """The lanes that take batches, the oldest first."""
+        return [lane for lane in self.lanes if lane.state is LaneState.READY]
 
     @property
     def in_service(self) -> bool:
@@ -135,7 +140,7 @@ class Pool:
         """
         self.wanted = wanted
         live = self._live()
-        ready = [lane for lane in live if lane.state is LaneState.READY]
+        ready = self.ready_lanes
         for lane in sorted(ready, key=_least_missed)[: max(0, len(ready) - wanted)]:
             lane.retire()
             # Not now: whoever asks may be told of an answer while this lane is about to be given a batch.
@@ -215,7 +220,7 @@ class Pool:
             PipelineMisfit: They do not compile in a worker.
         """
         self.spec = spec
-        ready = [lane for lane in self.lanes if lane.state is LaneState.READY]
+        ready = self.ready_lanes
         timeout_s = self._limits.load_timeout_s
         said = await asyncio.gather(
             *(lane.set_pipelines(spec, timeout_s) for lane in ready), return_exceptions=True
@@ -234,7 +239,7 @@ class Pool:
         Raises:
             GatewayError: A lane failed; one that did not answer in time is killed and replaced.
         """
-        ready = [lane for lane in self.lanes if lane.state is LaneState.READY]
+        ready = self.ready_lanes
         # One that is asked already is in good hands: who asked first ends it when it does not answer.
         quiet = [lane for lane in ready if lane.answered_s < fresh_s and not lane.is_asked]
         await asyncio.gather(*(self._sing(lane) for lane in quiet))

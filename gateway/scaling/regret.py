@@ -22,11 +22,6 @@ class Regret:
         self._needed_bytes = 0.0
         self._grew: tuple[float, float] | None = None
 
-    @property
-    def grew_s(self) -> float | None:
-        """When a lane was last added; None if that is long ago or was regretted."""
-        return None if self._grew is None else self._grew[0]
-
     def grew(self, at_s: float, available_bytes: float, cost_bytes: float) -> None:
         """Note that a lane is added, and what memory there was."""
         self._grew = (at_s, available_bytes + cost_bytes)

@@ -38,7 +38,7 @@ class SomeLane:
 class SomePool:
     """What is asked of a pool."""
 
-    lanes: list[SomeLane]
+    ready_lanes: list[SomeLane]
 
 
 @dataclass

@@ -17,12 +17,12 @@ def _lane(index: int) -> Lane:
 
 def test_lanes_of_one_process_and_of_the_pool_before_are_told_apart() -> None:
     settings = SimpleNamespace(models={"m": SimpleNamespace(run_timeout_s=1.0)})
-    pool = SimpleNamespace(lanes=[_lane(0), _lane(1)], in_service=True)
+    pool = SimpleNamespace(ready_lanes=[_lane(0), _lane(1)], in_service=True)
     serving = {"m": SimpleNamespace(pool=pool)}
     house = SimpleNamespace(settings=settings, dataplane=SimpleNamespace(serving=serving))
     pulse = Pulse(cast("Any", house), Notifier())
     before = {sign.key for sign in pulse._signs()["m"]}
-    pool.lanes = [_lane(0), _lane(1)]  # another version of the model, in the same process
+    pool.ready_lanes = [_lane(0), _lane(1)]  # another version of the model, in the same process
     after = {sign.key for sign in pulse._signs()["m"]}
     assert len(before) == len(after) == 2
     assert not before & after

@@ -45,11 +45,6 @@ def plugin_for(provider: str) -> Opener | None:
     return opener
 
 
-def plugin_names() -> frozenset[str]:
-    """Return the providers that other distributions bring."""
-    return frozenset(_registered())
-
-
 @cache
 def _registered() -> dict[str, str]:
     from importlib.metadata import entry_points  # slow: reads every distribution's metadata
