@@ -18,6 +18,7 @@ from gateway.inference.limits import PoolLimits
 from gateway.inference.owner import GpuOwner, OwnerBody
 from gateway.inference.request import RequestState
 from gateway.operations.restart import RestartLimits
+from tests.children import children
 from tests.inference.bench_of_lanes import PLUGINS, ROOT, payload
 from tests.inference.bench_of_owner import FAKE, asked, descriptors, housing, lives, named
 from tests.inference.test_scheduler import run, until
@@ -34,7 +35,7 @@ def _plugins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def owners() -> list[str]:
     """Return the processes of ours that are GPU owners."""
     found: list[str] = []
-    for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+    for pid in children():
         with contextlib.suppress(FileNotFoundError):
             if b"owner_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 found.append(pid)

@@ -11,6 +11,7 @@ from tests.machine import wheels
 from tests.machine.box import Box, missing
 from tests.machine.installed import Installed, python_root
 from tests.rules.tree import ROOT
+from tests.wheel import build
 
 
 def _never_ready(name: str, text: str) -> str:
@@ -28,7 +29,7 @@ def _supplies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheels")
     for name in ("now", "next", "bad"):
         (folder / name).mkdir()
-    ours = wheels.build(folder / "now")
+    ours = build(folder / "now")
     wheels.repack_dependencies(ours)
     others = [wheel for wheel in (folder / "now").glob("*.whl") if wheel != ours]
     wheels.changed(ours, folder / "next", "98.0", lambda _, text: text)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterable
 from email import message_from_bytes
@@ -13,23 +11,6 @@ from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
-
-from tests.rules.tree import ROOT, files
-
-
-def build(folder: Path) -> Path:
-    """Build the gateway's wheel from a copy of the tree into ``folder``; return it."""
-    source = folder / "source"
-    for path in files():
-        if path.parts[0] == "gateway" or len(path.parts) == 1:
-            target = source / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((ROOT / path).read_bytes())
-    options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
-    command = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder), str(source)]
-    subprocess.run(command, check=True, capture_output=True, cwd=folder)
-    (built,) = folder.glob("*.whl")
-    return built
 
 
 def repack_dependencies(wheel: Path) -> None:

@@ -16,13 +16,6 @@ LARGE = 1 << 20
 
 
 @pytest.fixture
-def journald(tmp_path: Path) -> Iterator[Journald]:
-    journald = Journald(tmp_path / "socket")
-    yield journald
-    journald.close(remove=False)
-
-
-@pytest.fixture
 def journal(journald: Journald) -> Iterator[Journal]:
     journal = Journal(str(journald.path))
     yield journal

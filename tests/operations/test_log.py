@@ -8,7 +8,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,13 +141,6 @@ def test_another_journal_stream_changes_nothing(
     pipe.log.configure(LogSettings(format="json"))
     pipe.log.event("starting")
     assert os.read(pipe.reading, 100).startswith(b'{"time"')
-
-
-@pytest.fixture
-def journald(tmp_path: Path) -> Iterator[Journald]:
-    journald = Journald(tmp_path / "socket")
-    yield journald
-    journald.close(remove=False)
 
 
 @pytest.fixture

@@ -10,23 +10,14 @@ from pathlib import Path
 import pytest
 
 from gateway.operations.build import VERSION
-from tests.rules.tree import ROOT, files
+from tests.rules.tree import files
+from tests.wheel import build
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel from a copy of what git knows, so that nothing is left in the tree."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for path in files():
-        if path.parts[0] == "gateway" or len(path.parts) == 1:
-            target = source / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((ROOT / path).read_bytes())
-    options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
-    command = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(out), str(source)]
-    subprocess.run(command, check=True, capture_output=True, cwd=out)
-    (built,) = out.iterdir()
-    return built
+    """Build the wheel."""
+    return build(tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_holds_every_file_of_the_package_and_the_licence(wheel: Path) -> None:
