@@ -172,20 +172,22 @@ def test_other_models_answer_while_an_engine_is_built_and_its_progress_is_told(p
 def test_builds_wait_for_each_other_and_the_wait_counts_against_no_limit(play: Play) -> None:
     async def test() -> None:
         async with housing() as house:
-            play(build_s=1.2)
-            one = house.scheduler(named("one", FAKE), load_timeout_s=2.0)
+            limit_s = 4.0  # two builds take longer than it, and one has room for a busy machine
+            play(build_s=2.4)
+            one = house.scheduler(named("one", FAKE), load_timeout_s=limit_s)
             two = house.scheduler(
-                named("two", EngineOptions(providers=FAKE.providers, exact=True)), load_timeout_s=2.0
+                named("two", EngineOptions(providers=FAKE.providers, exact=True)), load_timeout_s=limit_s
             )
             three = house.scheduler(
-                named("three", EngineOptions(providers=FAKE.providers, precision="fp16")), load_timeout_s=2.0
+                named("three", EngineOptions(providers=FAKE.providers, precision="fp16")),
+                load_timeout_s=limit_s,
             )
             await asyncio.gather(one.start(), two.start(), three.start())
             order = [model for model, what, _ in house.progress if what.startswith("building")]
             turns = [model for index, model in enumerate(order) if index == 0 or order[index - 1] != model]
             assert sorted(turns) == ["one", "three", "two"]  # each had the turn once, from start to end
             waited = max(seconds for _, what, seconds in house.progress if what == "wait")
-            assert waited > 2.0
+            assert waited > limit_s
 
     run(test())
 
