@@ -42,6 +42,11 @@ class Body(Protocol):
     kin: socket.socket | None
 
     @property
+    def is_spared(self) -> bool:
+        """Whether it ended for another lane's fault; known once it has ended."""
+        ...
+
+    @property
     def fate(self) -> object | None:
         """What it shares its end with; None where it dies alone."""
         ...
@@ -112,6 +117,7 @@ class ProcessBody:
 
     loaded = False
     fate = None
+    is_spared = False
 
     def __init__(self) -> None:
         self.kin: socket.socket | None = None

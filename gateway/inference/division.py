@@ -40,6 +40,7 @@ class DividedBody:
 
     loaded = True
     fate = None
+    is_spared = False
 
     def __init__(self, divide: Divide) -> None:
         """Remember whom to ask."""

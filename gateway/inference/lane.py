@@ -201,7 +201,7 @@ class Lane:
     @property
     def is_spared(self) -> bool:
         """Whether its worker ends for another lane's fault; it takes no more batches."""
-        return self._is_spared
+        return self._is_spared or self.body.is_spared
 
     @property
     def is_killed(self) -> bool:
@@ -308,7 +308,7 @@ class Lane:
     @property
     def is_asked(self) -> bool:
         """Whether a question (a canary, new pipelines) is on its way, or its end: a batch would not run."""
-        return bool(self._replies) or self._is_spared
+        return bool(self._replies) or self.is_spared
 
     def channel_closed(self) -> None:
         """Notice that the worker's end of the socket is gone."""
@@ -329,7 +329,7 @@ class Lane:
         self._fail_questions(f"the worker {reason}")
         batches = tuple(self.in_flight)
         for batch in batches:
-            batch.is_spared = self._is_spared
+            batch.is_spared = self.is_spared
         self.in_flight.clear()
         if not was_loading:
             self.owner.lane_lost(self, batches, reason)

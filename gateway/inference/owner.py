@@ -95,7 +95,7 @@ class OwnerBody:
         self._limits = limits
         self._life: OwnerLife | None = None
         self._number = 0
-        self._is_left = self._has_loaded = False
+        self._is_left = self._has_loaded = self._is_spared = False
         loop = asyncio.get_running_loop()
         self._turn: asyncio.Future[str] = loop.create_future()
         self._ended: asyncio.Future[str] = loop.create_future()
@@ -104,6 +104,11 @@ class OwnerBody:
     def pid(self) -> int:
         """Process id of the owner; 0 before it was begun."""
         return self._life.pid if self._life else 0
+
+    @property
+    def is_spared(self) -> bool:
+        """Whether the owner ended for another lane's fault."""
+        return self._is_spared
 
     @property
     def fate(self) -> object | None:
@@ -170,8 +175,9 @@ class OwnerBody:
         """Pass on how far the load is."""
         self._owner.on_progress(self._spec.name, what, seconds)
 
-    def lane_ended(self, how: str) -> None:
+    def lane_ended(self, how: str, *, is_spared: bool) -> None:
         """Note the end."""
+        self._is_spared = is_spared
         if not self._turn.done():
             self._turn.set_result(how)
         if not self._ended.done():

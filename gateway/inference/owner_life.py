@@ -32,8 +32,8 @@ class Lodger(Protocol):
         """Its load has come so far."""
         ...
 
-    def lane_ended(self, how: str) -> None:
-        """It has gone, alone or with the owner."""
+    def lane_ended(self, how: str, *, is_spared: bool) -> None:
+        """It has gone, alone or with the owner; ``is_spared`` if the owner ended for another's fault."""
         ...
 
 
@@ -49,6 +49,7 @@ class OwnerLife:
         self._deaths: dict[int, asyncio.TimerHandle] = {}
         self._next = 0
         self._fatal = ""
+        self._culprit = 0  # the lane for whose fault it ends; 0 where nobody said
         self._stderr = StderrTail()
         self._is_leaving = False
         self._loop = asyncio.get_running_loop()
@@ -120,6 +121,7 @@ class OwnerLife:
             return
         if (waiting := self._deaths.pop(number, None)) is not None:
             waiting.cancel()
+        self._culprit = self._culprit or number
         self._tell({"t": "end", "n": number})
         # One that is stuck in native code with the interpreter's lock cannot even obey.
         self._deaths[number] = self._loop.call_later(_END_WAIT_S, self.kill)
@@ -172,6 +174,7 @@ class OwnerLife:
     def _take(self, head: Head) -> None:
         if head["t"] == "fatal":
             self._fatal = str(head["why"])[:MOST_WORDS]
+            self._culprit = int(head["n"])
             self._is_leaving = True
             return
         number = head["n"]
@@ -186,10 +189,10 @@ class OwnerLife:
             self._forget(number, f"ended: {head['why'] or 'its socket was closed'}")
             self._leave_if_empty()
 
-    def _forget(self, number: int, how: str) -> None:
+    def _forget(self, number: int, how: str, *, is_spared: bool = False) -> None:
         if (waiting := self._deaths.pop(number, None)) is not None:
             waiting.cancel()
-        self._lodgers.pop(number).lane_ended(how)
+        self._lodgers.pop(number).lane_ended(how, is_spared=is_spared)
 
     async def _watch(self) -> None:
         assert self._process.stderr is not None
@@ -205,4 +208,4 @@ class OwnerLife:
         said = f": {self._fatal}" if self._fatal else self._stderr.words()
         how = f"was lost with the GPU owner, which {end_words(code, said)}"
         for number in tuple(self._lodgers):
-            self._forget(number, how)
+            self._forget(number, how, is_spared=self._culprit not in (0, number))

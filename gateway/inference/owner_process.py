@@ -140,7 +140,7 @@ class Owner:
         why = why[:MOST_WORDS]
         if self._speaking.acquire(timeout=_TELL_EVERY_S):
             with contextlib.suppress(OSError):
-                self._control.send(pack({"t": "fatal", "why": why}), socket.MSG_DONTWAIT)
+                self._control.send(pack({"t": "fatal", "n": culprit, "why": why}), socket.MSG_DONTWAIT)
         with contextlib.suppress(OSError):
             os.write(2, f"{why}\n".encode())
         os._exit(code)

@@ -3,7 +3,7 @@
 Front end → owner, by ``t``: ``lane`` (open one; three descriptors travel with it),
 ``leave`` (nobody waits for it any more), ``end`` (it hangs). Owner → front end:
 ``turn`` (it may load now), ``progress`` (how far a load is), ``ended`` (a lane has
-gone), ``fatal`` (the owner ends, and why). Lanes have numbers, ``n``, that the front
+gone), ``fatal`` (the owner ends, why, and for which lane's fault). Lanes have numbers, ``n``, that the front
 end gives and never gives twice. A closed socket tells the owner to end.
 """
 

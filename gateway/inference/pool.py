@@ -267,8 +267,9 @@ class Pool:
         try:
             return await self._add_lane_in(body, gently=gently)
         except (WorkerCrashed, OutOfMemory):
-            # Whoever was to divide has died, or could not: load once more, if it is wanted still.
-            if not body.loaded or self._closing or len(self._live()) >= self.wanted:
+            # Whoever was to divide has died or could not, or the owner of the GPU ended for another lane's
+            # fault: load once more, if it is wanted still.
+            if not (body.loaded or body.is_spared) or self._closing or len(self._live()) >= self.wanted:
                 raise
         return await self._add_lane_in(self._make_body(self.spec, self._limits), gently=gently)
 
@@ -294,10 +295,12 @@ class Pool:
             while told is not self.spec:
                 told = self.spec
                 facts = await lane.set_pipelines(told, self._limits.load_timeout_s)
-        except BaseException:
+        except BaseException as error:
             if lane in self.lanes:
                 self.lanes.remove(lane)
             await lane.close()
+            if isinstance(error, WorkerCrashed) and body.is_spared:
+                error.attributes["spared"] = True
             raise
         finally:
             self._loads.pop(lane, None)
@@ -325,7 +328,9 @@ class Pool:
         except GatewayError as error:
             if len(self._live()) >= self.wanted:
                 return  # nobody misses it
-            if self.ready:
+            if error.attributes.get("spared"):
+                self._replace_uncounted(self._limits.restart.min_s)
+            elif self.ready:
                 # Those that serve go on serving, however often another one cannot be started beside them.
                 self._replace_uncounted(self._limits.restart.max_s)
             else:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.arm64.root import SUITE
 from tests.arm64.wheel_tags import options, requirements
-from tests.machine import wheels
+from tests import wheel
 from tests.rules.tree import ROOT, files
 
 PLACE = Path("/var/tmp/gateway-arm64-vm")  # noqa: S108 - for root alone
@@ -138,4 +138,4 @@ def _lay_wheels(target: Path) -> None:
         making.rename(kept)
     shutil.copytree(kept, target)
     with tempfile.TemporaryDirectory(prefix="wheel.", dir=PLACE) as name:
-        shutil.copy2(wheels.build(Path(name)), target)
+        shutil.copy2(wheel.build(Path(name)), target)

@@ -11,7 +11,7 @@ from gateway.operations.notifier import Notifier
 
 
 def _lane(index: int) -> Lane:
-    body = SimpleNamespace(pid=77, loaded=False, kin=None, fate=None)
+    body = SimpleNamespace(pid=77, loaded=False, kin=None, fate=None, is_spared=False)
     return Lane(index, cast("Any", None), cast("Any", body), state=LaneState.READY)
 
 
