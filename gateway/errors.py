@@ -1,21 +1,20 @@
 """The tree of typed errors: what went wrong, where, and whose move it is.
 
-The first split says what the caller should do; every leaf has a stable ``label`` that metrics, logs and
-results carry. No error here knows a wire protocol: each front end keeps one table from class to its codes.
+The first split says what the caller should do; every leaf has a stable ``label`` for metrics, logs and results.
+No error here knows a wire protocol: each front end keeps one table from class to its codes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
+
+from gateway.config_issue import ConfigIssue
 
 
 class GatewayError(Exception):
     """Root of everything the gateway raises on purpose.
 
     Attributes:
-        label: Stable name of the kind, ``family.leaf``.
         message: One sentence: what is wrong, where, and what to do.
         attributes: Facts about this case (``step``, ``model``, ``topic`` ...).
     """
@@ -82,6 +81,24 @@ class Quarantined(RequestRefused):
     label = "refused.quarantined"
 
 
+class NotSupported(RequestRefused):
+    """What is asked for is known, but not done here."""
+
+    label = "refused.not_supported"
+
+
+class AlreadyThere(RequestRefused):
+    """Something else has this name; remove it first."""
+
+    label = "refused.exists"
+
+
+class UnknownRegion(RequestRefused):
+    """No shared memory region has this name, or the call reaches out of it."""
+
+    label = "refused.unknown_region"
+
+
 class Unavailable(GatewayError):
     """Nothing is wrong with the request: try again later."""
 
@@ -116,6 +133,12 @@ class Draining(Unavailable):
     """The gateway is stopping."""
 
     label = "unavailable.draining"
+
+
+class RateLimited(Unavailable):
+    """This client asks more often, or more at a time, than it may (``retry_after_s``)."""
+
+    label = "unavailable.rate_limited"
 
 
 class DeadlineExceeded(GatewayError):
@@ -170,6 +193,24 @@ class OutOfMemory(EngineFailed):
     """The worker could not allocate."""
 
     label = "engine.out_of_memory"
+
+
+class AccessRefused(GatewayError):
+    """Whoever asks may not do this: come with other credentials, or by another door."""
+
+    label = "access"
+
+
+class Unauthenticated(AccessRefused):
+    """No credentials, or none that are known here."""
+
+    label = "access.unauthenticated"
+
+
+class Forbidden(AccessRefused):
+    """The credentials are known and do not allow this."""
+
+    label = "access.forbidden"
 
 
 class SensorRefused(GatewayError):
@@ -322,28 +363,6 @@ class PublishRefused(UpdateRefused):
     label = "update.publish"
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigIssue:
-    """One thing wrong with a configuration file.
-
-    Attributes:
-        file: Path of the file, as the user gave it.
-        line: 1-based line; 0 when the issue has no place.
-        column: 1-based column; 0 when the issue has no place.
-        path: Dotted path of the key, such as ``pipelines.door.model``.
-        what: What is wrong and what to do, with the nearest known key.
-    """
-
-    file: str
-    line: int
-    column: int
-    path: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.path}: {self.what}"
-
-
 class ConfigError(GatewayError):
     """The configuration is wrong: fix the file. Carries every issue found."""
 
@@ -379,18 +398,3 @@ class IllegalTransition(GatewayBug):
     """A state machine was given an event that its state does not allow."""
 
     label = "bug.transition"
-
-
-def leaves(root: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
-    """Yield every class below ``root`` that has no subclasses of its own."""
-    for child in root.__subclasses__():
-        yield from leaves(child) if child.__subclasses__() else (child,)
-
-
-def from_wire(label: str, message: str) -> GatewayError:
-    """Rebuild an error that crossed a process boundary as (label, message)."""
-    if label == PipelineMisfit.label:
-        step, _, reason = message.partition(": ")
-        return PipelineMisfit(step, reason)
-    leaf = next((each for each in leaves() if each.label == label and each is not ConfigError), None)
-    return leaf(message) if leaf else GatewayBug(f"{label}: {message}")

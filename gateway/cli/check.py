@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli.exit_codes import ExitCode
+from gateway.config_issue import ConfigIssue
 from gateway.configuration.load import LoadedSettings, inspect
 from gateway.configuration.reader import in_order
 from gateway.configuration.settings import Settings
-from gateway.errors import ConfigError, ConfigIssue, GatewayError, PipelineMisfit
+from gateway.errors import ConfigError, GatewayError, PipelineMisfit
 
 if TYPE_CHECKING:
     from gateway.inference.proven import Proof  # runtimes' rooms: not for --no-models

@@ -19,8 +19,8 @@ from typing import Any
 
 import yaml
 
+from gateway.config_issue import ConfigIssue
 from gateway.configuration.place import START, Place
-from gateway.errors import ConfigIssue
 
 MAX_BYTES = 1_048_576
 MAX_NODES = 100_000

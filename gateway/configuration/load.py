@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
+from gateway.config_issue import ConfigIssue
 from gateway.configuration.checks import Finding, check
 from gateway.configuration.document import MAX_BYTES, text_from
 from gateway.configuration.file_checks import check_files, check_mode
@@ -17,7 +18,7 @@ from gateway.configuration.reader import MAX_ISSUES, in_order, read_leniently
 from gateway.configuration.secrets import SecretSource
 from gateway.configuration.settings import Settings
 from gateway.configuration.update_checks import check_updates
-from gateway.errors import ConfigError, ConfigIssue
+from gateway.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gateway.config_issue import ConfigIssue
 from gateway.configuration.checks import check
 from gateway.configuration.file_checks import check_files
 from gateway.configuration.load import LoadedSettings, absolute
@@ -22,7 +23,7 @@ from gateway.configuration.reader import read_word
 from gateway.configuration.secrets import SecretSource
 from gateway.configuration.settings import Settings
 from gateway.configuration.shape import Key, Leaf, MapOf, Section, section_of
-from gateway.errors import ConfigError, ConfigIssue
+from gateway.errors import ConfigError
 
 _PLACE = Positions("--set", {"": Place(0, 0)})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.errors import ConfigIssue
+from gateway.config_issue import ConfigIssue
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
+from gateway.config_issue import ConfigIssue
 from gateway.configuration import scalars
 from gateway.configuration.document import Entry, ListNode, MapNode, Node, Scalar, parse
 from gateway.configuration.nearest import nearest
@@ -23,7 +24,7 @@ from gateway.configuration.secret import Secret
 from gateway.configuration.secrets import SecretMissing, SecretSource, is_reference, literal
 from gateway.configuration.settings import NAME, StepSettings
 from gateway.configuration.shape import Key, Leaf, ListOf, MapOf, Maybe, Section, Shape, section_of
-from gateway.errors import ConfigError, ConfigIssue
+from gateway.errors import ConfigError
 
 T = TypeVar("T")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from gateway.configuration.option import option
 from gateway.configuration.secret import Secret
+from gateway.configuration.serving_settings import AliasSettings, ServingSettings
 
 ID = r"[a-z0-9][a-z0-9-]{0,62}"
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
@@ -171,6 +172,11 @@ class ModelSettings:
         "Most bytes that TensorRT works with; 0 for an eighth of the board's memory, 1 GiB at most.", 0, minimum=0
     )
     delegates: tuple[str, ...] = option("TFLite delegates, in order; xnnpack is built in; compiled or webgpu alone ask for LiteRT's CompiledModel.", ("xnnpack",))
+    load: str = option(
+        "always: it serves from the start; on_demand: the first request loads it, and it may be unloaded when memory is short.",
+        "always",
+        choices=("always", "on_demand"),
+    )
     lanes: int = option("Lanes at the start: how many batches of this model run side by side.", 1, minimum=1, maximum=64)
     max_lanes: int = option(
         "Lanes at most while demand lasts and memory allows (scaling:); 0 for as many as there are processors.", 0, minimum=0, maximum=64
@@ -341,5 +347,7 @@ class Settings:
     scaling: ScalingSettings = field(default_factory=ScalingSettings, metadata={"doc": "Lanes that follow demand, within memory."})
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings, metadata={"doc": "What is read of the board."})
     updates: UpdateSettings = field(default_factory=UpdateSettings, metadata={"doc": "Model releases over the air."})
+    aliases: Mapping[str, AliasSettings] = option("Further names for models, which may share requests by weight.", factory=dict, keys=NAME)
+    serving: ServingSettings = field(default_factory=ServingSettings, metadata={"doc": "The doors for applications."})
     http: HttpSettings = field(default_factory=HttpSettings, metadata={"doc": "Health, metrics and status over HTTP."})
     log: LogSettings = field(default_factory=LogSettings, metadata={"doc": "Log lines on standard error, or in systemd's journal."})

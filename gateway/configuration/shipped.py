@@ -29,6 +29,7 @@ SHIPPED_ITEMS: dict[str, list[dict[str, Any]]] = {
 NAMES: dict[str, str] = {
     "models": "my-model",
     "pipelines": "my-pipeline",
+    "aliases": "my-alias",
     "sensors.declared": "door-camera",
     "sensors.declared.NAME.streams": "frame",
 }
@@ -37,4 +38,7 @@ SAMPLES: dict[str, Any] = {
     "pipelines.NAME.model": "efficientnet-lite0",
     "sensors.declared.NAME.streams.NAME.topic": "yard/door-camera/frame",
     "sensors.admission[].action": "allow",
+    "aliases.NAME.targets": [],
+    "aliases.NAME.targets[].model": "efficientnet-lite0",
+    "serving.access.tokens[].name": "my-application",
 }

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from gateway.config_issue import ConfigIssue
 from gateway.configuration.load import LoadedSettings
 from gateway.configuration.settings import Settings
 from gateway.daemon.model_plan import ChangeKind, ModelPlan, changes, model_plan
 from gateway.daemon.model_state import ModelState, ModelStatus
 from gateway.daemon.service_watch import Role, ServiceWatch
-from gateway.errors import ConfigError, ConfigIssue, GatewayError, LoadFailed, LostRace, PipelineMisfit
+from gateway.errors import ConfigError, GatewayError, LoadFailed, LostRace, PipelineMisfit
 from gateway.inference.choosing import Chooser
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.loaded import LoadSpec

@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from gateway.errors import EngineFailed, WorkerCrashed, from_wire
+from gateway.error_words import from_wire
+from gateway.errors import EngineFailed, WorkerCrashed
 from gateway.inference.body import Body, ProcessBody
 from gateway.inference.division import DividedBody
 from gateway.inference.flight import Batch, MemberAnswer, WorkerFacts

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.error_words import from_wire
 from gateway.errors import (
     CardMismatch,
     EngineFailed,
@@ -27,7 +28,6 @@ from gateway.errors import (
     PipelineMisfit,
     ValidationFailed,
     WarmupFailed,
-    from_wire,
 )
 from gateway.inference.body import KEPT_PREFIXES
 from gateway.inference.loaded import LoadSpec

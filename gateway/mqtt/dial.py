@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from gateway.config_issue import ConfigIssue
 from gateway.configuration.settings import MqttSettings
-from gateway.errors import ConfigError, ConfigIssue, Unavailable
+from gateway.errors import ConfigError, Unavailable
 from gateway.mqtt.wait import done_by
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from gateway.configuration.secret import Secret
 from gateway.configuration.settings import MqttSettings
-from gateway.errors import GatewayError, from_wire
+from gateway.error_words import from_wire
+from gateway.errors import GatewayError
 from gateway.operations.build import BUILT_UNIX_S
 
 # A manifest of the longest, in base64, and words around it.

@@ -10,9 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests import wheel
 from tests.arm64.root import SUITE
 from tests.arm64.wheel_tags import options, requirements
-from tests import wheel
 from tests.rules.tree import ROOT, files
 
 PLACE = Path("/var/tmp/gateway-arm64-vm")  # noqa: S108 - for root alone

@@ -15,7 +15,9 @@ import pytest
 from gateway.cli import main as cli
 from gateway.cli.exit_codes import MEANINGS, ExitCode, exit_code
 from gateway.cli.main import COMMANDS, error_document, main, report
-from gateway.errors import ConfigError, ConfigIssue, GatewayError, Overloaded, leaves
+from gateway.config_issue import ConfigIssue
+from gateway.error_words import leaves
+from gateway.errors import ConfigError, GatewayError, Overloaded
 from gateway.operations.build import VERSION
 
 ROOT = Path(__file__).parents[2]

@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.config_issue import ConfigIssue
 from gateway.configuration import document
 from gateway.configuration.document import ListNode, MapNode, Scalar, parse
 from gateway.configuration.place import Place
-from gateway.errors import ConfigIssue
 
 # Characters that make YAML what it is, far denser than chance would.
 YAML_LIKE = st.text(st.sampled_from(list("ab01 :-#{}[],&*!|>'\"%@`?\n\t~<.\\é\u2028")), max_size=80)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.config_issue import ConfigIssue
 from gateway.configuration import reader
 from gateway.configuration.nearest import nearest
 from gateway.configuration.option import option
@@ -18,7 +19,7 @@ from gateway.configuration.reader import MAX_ISSUES, read, read_with_positions
 from gateway.configuration.secret import Secret
 from gateway.configuration.secrets import SecretSource
 from gateway.configuration.settings import Settings, StepSettings
-from gateway.errors import ConfigError, ConfigIssue
+from gateway.errors import ConfigError
 from gateway.model import ModelCard
 from tests.configuration.test_document import YAML_LIKE, inside
 

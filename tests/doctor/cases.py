@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from gateway.config_issue import ConfigIssue
 from gateway.configuration.settings import Settings
 from gateway.doctor.finding import Finding, Verdict
 from gateway.doctor.rules.board import judge_board
@@ -19,7 +20,6 @@ from gateway.doctor.rules.packages import CudaLibrary, judge_packages
 from gateway.doctor.rules.power import Clock, Zone, judge_power
 from gateway.doctor.rules.runtimes import judge_trials
 from gateway.doctor.rules.service import judge_service
-from gateway.errors import ConfigIssue
 from gateway.scaling.sample import HOST, DeviceMemory, Pressure, Source
 from tests.doctor.sound_facts import (
     BOARD,

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.error_words import leaves
 from gateway.errors import (
     Malformed,
     NotFinite,
@@ -28,7 +29,6 @@ from gateway.errors import (
     UnknownMedia,
     WrongDtype,
     WrongShape,
-    leaves,
 )
 from gateway.frames.declaration import Declaration
 from gateway.frames.hint import DecodeHint

@@ -9,7 +9,8 @@ import sys
 from collections import Counter
 from typing import Final
 
-from gateway.errors import GatewayError, leaves
+from gateway.error_words import leaves
+from gateway.errors import GatewayError
 from gateway.operations.events import COMMON_FIELDS, EVENTS
 from gateway.operations.metrics import Metrics
 from tests.rules.tree import ROOT, event_calls, sources

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gateway.config_issue import ConfigIssue
 from gateway.doctor.finding import Finding, note, ok, problem, warning
-from gateway.errors import ConfigIssue
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,70 @@
+"""Shared memory as the doors see it: regions by name, read and written wherever they lie. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.serving.call import Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class RegionView:
+    """One registered region.
+
+    Attributes:
+        name: What clients call it.
+        key: Name of the system's object, such as ``/frames``; empty for memory that came as a descriptor.
+        offset: Where in the object it begins, in bytes.
+        byte_size: How long it is.
+    """
+
+    name: str
+    key: str
+    offset: int
+    byte_size: int
+
+
+class Regions(Protocol):
+    """Regions that programs of this machine share with the gateway; called in the event loop."""
+
+    def register(self, region: RegionView) -> None:
+        """Map a region of ``/dev/shm``.
+
+        Raises:
+            AlreadyThere: The name is taken by another region.
+            UnknownRegion: There is no such object, or it is shorter.
+            TooLarge: It is larger than allowed, or there are too many.
+            NotSupported: Shared memory is off.
+        """
+        ...
+
+    def unregister(self, name: str = "") -> None:
+        """Unmap a region once no call reads it any more, or all of them; unknown names are no error."""
+        ...
+
+    def status(self, name: str = "") -> Sequence[RegionView]:
+        """Return one region, or all in order of name.
+
+        Raises:
+            UnknownRegion: There is none of this name.
+        """
+        ...
+
+    def read(self, name: str, offset: int, byte_size: int) -> memoryview:
+        """Return a view on a part of a region; it holds the mapping for as long as it lives.
+
+        Raises:
+            UnknownRegion: There is none of this name, or the part does not lie in it.
+        """
+        ...
+
+    def write(self, name: str, offset: int, byte_size: int, data: Buffer) -> None:
+        """Copy ``data`` into a part of a region that the client set aside for it.
+
+        Raises:
+            UnknownRegion: There is none of this name, or the part does not lie in it.
+            TooLarge: The data is longer than the part.
+        """
+        ...
