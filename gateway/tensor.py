@@ -48,6 +48,9 @@ _PROTOCOL_NAMES = {
 }
 
 
+_WORDS = {plain: word for word, plain in _PROTOCOL_NAMES.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Quantization:
     """Per-tensor affine quantisation.
@@ -92,6 +95,11 @@ def dtype_named(name: str) -> np.dtype[Any]:
     if plain not in DTYPES:
         raise WrongDtype(f"dtype {name[:40]!r} is not one of {', '.join(DTYPES)}")
     return np.dtype(plain)
+
+
+def protocol_name(dtype: str) -> str:
+    """Return KServe's spelling of a type out of ``DTYPES``, such as ``FP32``."""
+    return _WORDS[dtype]
 
 
 def dequantize(codes: Array, quantization: Quantization | None) -> NDArray[np.float32]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import time
 from collections.abc import Callable
 
+from gateway.daemon.service_counts import ServiceCounts
 from gateway.errors import DeadlineRunning, EngineFailed, GatewayError, WorkerCrashed
 from gateway.inference.observer import SchedulerObserver
 from gateway.inference.request import Outcome, RequestState, Ticket
@@ -27,7 +29,8 @@ class ServiceWatch:
 
     Attributes:
         role: What the version is now.
-        window: What it did since it serves.
+        window: What it did since it serves, for judging it.
+        counts: What it did since it serves, for who asks.
         lost_because: Why no more lanes are started for it; empty while some are.
         on_lost: Told once when that happens.
     """
@@ -35,6 +38,7 @@ class ServiceWatch:
     def __init__(self, inner: SchedulerObserver) -> None:
         self.role = Role.CANDIDATE
         self.window = BakeWindow()
+        self.counts = ServiceCounts()
         self.lost_because = ""
         self.on_lost: Callable[[str], None] | None = None
         self._inner = inner
@@ -43,11 +47,15 @@ class ServiceWatch:
         """Keep how a request ended, and pass it on."""
         self._keep(outcome)
         if self.role is not Role.CANDIDATE:
+            request = ticket.request
+            age_ms = (time.monotonic() - request.arrived_s) * 1e3
+            self.counts.ended(outcome, request.rows, age_ms, time.time_ns() // 1_000_000)
             self._inner.request_ended(ticket, outcome)
 
     def batch_ran(self, model: str, rows: int, took_s: float) -> None:
         """Pass the size of a batch on."""
         if self.role is not Role.CANDIDATE:
+            self.counts.ran(rows, took_s)
             self._inner.batch_ran(model, rows, took_s)
 
     def faulted(self, model: str, count: int) -> None:

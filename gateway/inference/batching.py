@@ -61,6 +61,7 @@ class Entry:
         latest: A newer entry of the stream replaces it while it waits.
         ordered: Entries of the stream run one at a time.
         alone: It must not share a batch.
+        rows: Rows that it takes of a batch; one that takes more than a batch holds goes alone.
     """
 
     id: int
@@ -69,6 +70,7 @@ class Entry:
     latest: bool = False
     ordered: bool = False
     alone: bool = False
+    rows: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class Batcher:
         self._streams: dict[str, _Stream] = {}
         self._heap: list[tuple[float, int]] = []  # (deadline, id); entries gone are skipped
         self._floor = 0.0
+        self._rows = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -122,18 +125,19 @@ class Batcher:
         old = None
         if entry.latest and stream is not None:
             old = next((waiting for waiting in stream.queued.values() if waiting.latest), None)
-        if old is None and len(self._entries) >= self._limits.max_queued_rows:
-            msg = f"{len(self._entries)} rows queued, at most {self._limits.max_queued_rows}"
+        # A request that is larger than the whole queue is no reason to refuse it for ever.
+        if old is None and self._rows and self._rows + entry.rows > self._limits.max_queued_rows:
+            msg = f"{self._rows} rows queued, at most {self._limits.max_queued_rows}"
             raise Overloaded(msg)
         if old is not None and stream is not None:
-            del self._entries[old.id]
-            del stream.queued[old.id]
+            self._forget(old, stream)
         if stream is None:
             stream = self._streams[entry.stream] = _Stream(self._floor)
         elif not stream.queued:
             stream.served = max(stream.served, self._floor)
         stream.queued[entry.id] = entry
         self._entries[entry.id] = entry
+        self._rows += entry.rows
         heapq.heappush(self._heap, (entry.deadline_s, entry.id))
         return old
 
@@ -148,6 +152,7 @@ class Batcher:
             return False
         stream.queued = {entry.id: entry, **stream.queued}
         self._entries[entry.id] = entry
+        self._rows += entry.rows
         heapq.heappush(self._heap, (entry.deadline_s, entry.id))
         return True
 
@@ -203,18 +208,22 @@ class Batcher:
             return ()
         self._floor = max(self._floor, min(s.served for s in runnable))
         # Idle lanes share what waits: two small batches side by side end before one large one.
-        room = min(self._limits.max_rows, -(-len(self._entries) // free_lanes))
+        room = min(self._limits.max_rows, -(-self._rows // free_lanes))
         fixed_s, per_row_s = self._cost.line()
         batch: list[Entry] = []
         passed: list[tuple[float, int]] = []
         late: tuple[float, int] | None = None
         tightest_s = float("inf")
-        while self._heap and len(batch) < room:
+        rows = 0
+        while self._heap and rows < room:
             item = heapq.heappop(self._heap)
             entry = self._entries.get(item[1])
             if entry is None:
                 continue
-            end_s = now_s + fixed_s + per_row_s * (len(batch) + 1)
+            end_s = now_s + fixed_s + per_row_s * (rows + entry.rows)
+            if batch and rows + entry.rows > self._limits.max_rows:
+                passed.append(item)
+                continue
             if batch and end_s > min(tightest_s, entry.deadline_s):
                 passed.append(item)
                 break
@@ -226,6 +235,7 @@ class Batcher:
                 late = item
                 continue
             batch.append(entry)
+            rows += entry.rows
             self._depart(entry)
             tightest_s = min(tightest_s, entry.deadline_s)
             if entry.alone:
@@ -251,16 +261,19 @@ class Batcher:
 
     def _depart(self, entry: Entry) -> None:
         stream = self._streams[entry.stream]
-        del stream.queued[entry.id]
-        del self._entries[entry.id]
-        stream.served += 1
+        self._forget(entry, stream)
+        stream.served += entry.rows
         stream.away += 1
 
     def _remove(self, entry: Entry) -> None:
-        del self._entries[entry.id]
         stream = self._streams[entry.stream]
-        del stream.queued[entry.id]
+        self._forget(entry, stream)
         self._forget_idle(entry.stream, stream)
+
+    def _forget(self, entry: Entry, stream: _Stream) -> None:
+        del self._entries[entry.id]
+        del stream.queued[entry.id]
+        self._rows -= entry.rows
 
     def _forget_idle(self, name: str, stream: _Stream) -> None:
         if stream.queued or stream.away:

@@ -61,13 +61,28 @@ class DataPlane:
         else:
             self._onlookers[name] = onlooker
 
-    def submit(self, request: InferRequest, on_done: OnDone, context: object = None) -> Ticket:
+    def submit(
+        self,
+        request: InferRequest,
+        on_done: OnDone,
+        context: object = None,
+        scheduler: Scheduler | None = None,
+    ) -> Ticket:
         """Take a request; ``on_done`` is called exactly once, perhaps before this returns.
+
+        Args:
+            request: What is asked.
+            on_done: Told how it ended.
+            context: Whatever the caller wants back with the outcome.
+            scheduler: Who is to run it; the version now serving its model if None.
 
         Never raises for what is wrong with the request: the outcome says it.
         """
-        scheduler = self._serving.get(request.model)
+        serving = self._serving.get(request.model)
+        scheduler = scheduler or serving
         if scheduler is not None:
+            if scheduler is not serving:
+                return scheduler.submit(request, on_done, context)
             onlooker = self._onlookers.get(request.model)
             if onlooker is not None:
                 on_done = onlooker(request, on_done)
@@ -83,8 +98,12 @@ class DataPlane:
         on_done(ticket, Outcome(RequestState.FAILED, error=error))
         return ticket
 
-    async def infer(self, request: InferRequest) -> Outcome:
+    async def infer(self, request: InferRequest, scheduler: Scheduler | None = None) -> Outcome:
         """Run one request and return its DONE outcome.
+
+        Args:
+            request: What is asked.
+            scheduler: Who is to run it; the version now serving its model if None.
 
         Raises:
             RequestRefused: The request is wrong.
@@ -95,9 +114,11 @@ class DataPlane:
         Cancel-safe: the request leaves its queue; batch-mates are not disturbed.
         """
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        scheduler = self._serving.get(request.model)
+        scheduler = scheduler or self._serving.get(request.model)
         ticket = self.submit(
-            request, lambda _, outcome: None if future.done() else future.set_result(outcome)
+            request,
+            lambda _, outcome: None if future.done() else future.set_result(outcome),
+            scheduler=scheduler,
         )
         try:
             outcome = await future

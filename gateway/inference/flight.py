@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.errors import GatewayError
-from gateway.inference.request import Ticket
+from gateway.inference.model_shape import ModelShape
+from gateway.inference.request import TensorBytes, Ticket
 from gateway.model import ModelVersion
 
 
@@ -25,6 +26,7 @@ class WorkerFacts:
         mapping_note: Why they are not; empty if they are.
         confined: What keeps the worker from changing files.
         divides: Whether it can make another worker of itself.
+        shape: What requests without a pipeline may bring and get.
     """
 
     version: ModelVersion
@@ -36,6 +38,7 @@ class WorkerFacts:
     mapping_note: str = ""
     confined: str = ""
     divides: bool = False
+    shape: ModelShape = field(default_factory=ModelShape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,14 @@ class MemberAnswer:
         error: What went wrong with this member alone.
         state: What its stream carries on.
         stages_ms: Milliseconds by stage.
+        tensors: The model's outputs, for a request without a pipeline.
     """
 
     prediction: dict[str, Any] | None
     error: GatewayError | None
     state: bytes
     stages_ms: Mapping[str, float]
+    tensors: tuple[TensorBytes, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -74,3 +79,8 @@ class Batch:
     started_s: float
     major_faults: int = 0
     is_spared: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Rows of all members."""
+        return sum(ticket.request.rows for ticket in self.tickets)

@@ -25,8 +25,9 @@ from gateway.inference.body import Body, ProcessBody
 from gateway.inference.division import DividedBody
 from gateway.inference.flight import Batch, MemberAnswer, WorkerFacts
 from gateway.inference.loaded import LoadSpec
+from gateway.inference.model_shape import ModelShape
 from gateway.inference.pages import Page
-from gateway.inference.request import Ticket
+from gateway.inference.request import TensorBytes, Ticket
 from gateway.inference.wire import Head, Splitter, encode
 from gateway.model import ModelVersion
 
@@ -296,10 +297,18 @@ class Lane:
         batch.major_faults = int(head["faults"])
         answers: list[MemberAnswer] = []
         offset = 0
-        for prediction, error, state_bytes, stages_ms in head["members"]:
+        for prediction, error, state_bytes, stages_ms, forms in head["members"]:
             state = tail[offset : offset + state_bytes]
             offset += state_bytes
-            answers.append(MemberAnswer(prediction, from_wire(*error) if error else None, state, stages_ms))
+            tensors: list[TensorBytes] = []
+            for name, dtype, shape, size in forms:
+                tensors.append(TensorBytes(name, dtype, tuple(shape), tail[offset : offset + size]))
+                offset += size
+            answers.append(
+                MemberAnswer(
+                    prediction, from_wire(*error) if error else None, state, stages_ms, tuple(tensors)
+                )
+            )
         self.in_flight.popleft()
         if self.in_flight:
             self.in_flight[0].started_s = ended_s
@@ -362,6 +371,7 @@ def _facts(head: Head) -> WorkerFacts:
         head["mapping_note"],
         head["confined"],
         head["divides"],
+        ModelShape.from_plain(head["shape"]),
     )
 
 

@@ -22,6 +22,7 @@ from gateway.errors import (
     GatewayError,
     OutOfMemory,
     PipelineMisfit,
+    RunFailed,
     UnknownModel,
     WarmupFailed,
 )
@@ -29,7 +30,9 @@ from gateway.frames.declaration import Declaration
 from gateway.frames.limits import PayloadLimits
 from gateway.frames.prepared import JsonValue, Prepared, StreamState
 from gateway.inference.engines.engine import EngineOptions
+from gateway.inference.model_shape import ModelShape
 from gateway.inference.rows import Job, RowRunner
+from gateway.inference.tensor_call import TensorLayout
 from gateway.model import ModelVersion
 from gateway.tensor import Array
 
@@ -106,14 +109,14 @@ class Member:
     Attributes:
         pipeline: Name of the pipeline.
         payload: Bytes as sent, valid while the batch runs.
-        declared: What is declared about them.
+        declared: What is declared about them; how they lie, for tensors that need no pipeline.
         state: What the stream carried so far; empty at first.
         deadline_s: Absolute monotonic seconds.
     """
 
     pipeline: str
     payload: memoryview
-    declared: Declaration
+    declared: Declaration | TensorLayout
     state: bytes
     deadline_s: float
 
@@ -128,6 +131,7 @@ class Answer:
         error: Why it failed.
         timings_ms: Milliseconds by stage: decode, preprocess, infer, postprocess.
         rows: Model runs that it made.
+        tensors: The model's outputs, for a request without a pipeline.
     """
 
     prediction: dict[str, JsonValue] | None
@@ -135,6 +139,7 @@ class Answer:
     error: GatewayError | None
     timings_ms: dict[str, float]
     rows: int
+    tensors: Mapping[str, Array] = field(default_factory=dict)
 
 
 class LoadedModel:
@@ -189,6 +194,18 @@ class LoadedModel:
         self.engine.close()
         for file in (self.source, *self.weights):
             file.close()
+
+    @property
+    def shape(self) -> ModelShape:
+        """What requests without a pipeline may bring and get."""
+        card = self.folder.card
+        return ModelShape(
+            tuple(spec for spec in self.engine.inputs if spec.name not in card.constants),
+            tuple(self.engine.outputs),
+            frozenset(state.input for state in card.state),
+            self._rows.stacks,
+            self.folder.labels,
+        )
 
     @property
     def stateful(self) -> frozenset[str]:
@@ -286,7 +303,10 @@ class LoadedModel:
             return _failed(member, DeadlineQueued("the deadline passed before the batch ran"))
         try:
             state = StreamState.from_bytes(member.state)
-            prepared = self.pipeline(member.pipeline).prepare(member.payload, member.declared, state)
+            if isinstance(member.declared, TensorLayout):
+                prepared = member.declared.prepare(member.payload)
+            else:
+                prepared = self.pipeline(member.pipeline).prepare(member.payload, member.declared, state)
         except (GatewayError, MemoryError) as error:
             return _failed(member, _own(error))
         except Exception as error:  # noqa: BLE001 - steps may be anybody's: one payload's bug stays its own
@@ -302,6 +322,8 @@ class LoadedModel:
         timings_ms["infer"] = job.infer_s * 1e3
         if job.error is not None:
             return _failed(member, job.error, timings_ms)
+        if isinstance(member.declared, TensorLayout):
+            return _gathered(member, member.declared, job, timings_ms)
         started_s = now()
         try:
             prediction = self.pipeline(member.pipeline).finish(job.prepared, job.outputs, job.state)
@@ -316,6 +338,16 @@ class LoadedModel:
 
 def _steps(entries: Any) -> tuple[StepSettings, ...] | None:
     return None if entries is None else tuple(StepSettings(each["name"], each["options"]) for each in entries)
+
+
+def _gathered(member: Member, layout: TensorLayout, job: Job, timings_ms: dict[str, float]) -> Answer:
+    try:
+        tensors = layout.gather(job.outputs)
+        return Answer(None, job.state.to_bytes(), None, timings_ms, len(job.outputs), tensors)
+    except MemoryError as error:
+        return _failed(member, _own(error), timings_ms)
+    except (KeyError, ValueError) as error:
+        return _failed(member, RunFailed(f"the model's outputs are not as asked for: {error}"), timings_ms)
 
 
 def _failed(member: Member, error: GatewayError, timings_ms: dict[str, float] | None = None) -> Answer:

@@ -28,7 +28,7 @@ class Page:
         """Return a new read-only descriptor on the same memory; the caller closes it."""
         return os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
 
-    def write(self, payloads: Sequence[bytes]) -> list[int]:
+    def write(self, payloads: Sequence[bytes | memoryview]) -> list[int]:
         """Copy payloads in, one after the other; return their offsets.
 
         Raises:

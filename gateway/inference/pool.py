@@ -169,7 +169,7 @@ class Pool:
                 idle.append(lane)
             elif len(lane.in_flight) == 1 and cost.known:
                 running = lane.in_flight[0]
-                expected_s = cost.expect_s(len(running.tickets))
+                expected_s = cost.expect_s(running.rows)
                 open_s = running.started_s + expected_s - max(_LEAST_LEAD_S, expected_s * _LEAD_SHARE)
                 if open_s <= now_s:
                     nearly.append(lane)

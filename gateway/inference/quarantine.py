@@ -25,7 +25,7 @@ class Quarantine:
         """Return how many payloads are refused now."""
         return sum(1 for strikes, _ in self._strikes.values() if strikes >= _STRIKES)
 
-    def strike(self, pipeline: str, payload: bytes) -> tuple[str, bool]:
+    def strike(self, pipeline: str, payload: bytes | memoryview) -> tuple[str, bool]:
         """Note that a worker died on this payload; return (hash, whether it is refused from now on)."""
         digest = _digest(pipeline, payload)
         strikes = self._forget(digest) + 1
@@ -35,14 +35,14 @@ class Quarantine:
             self._forget(next(iter(self._strikes)))
         return digest, strikes >= _STRIKES
 
-    def refuses(self, pipeline: str, payload: bytes) -> str | None:
+    def refuses(self, pipeline: str, payload: bytes | memoryview) -> str | None:
         """Return the hash if this payload is quarantined; costs a hash only where one may match."""
         if len(payload) not in self._lengths:
             return None
         digest = _digest(pipeline, payload)
         return digest if self._strikes.get(digest, (0, 0))[0] >= _STRIKES else None
 
-    def acquit(self, pipeline: str, payload: bytes) -> None:
+    def acquit(self, pipeline: str, payload: bytes | memoryview) -> None:
         """Note that this payload was answered: a strike against it was bad luck."""
         if len(payload) in self._lengths:
             self._forget(_digest(pipeline, payload))
@@ -57,7 +57,7 @@ class Quarantine:
         return strikes
 
 
-def _digest(pipeline: str, payload: bytes) -> str:
+def _digest(pipeline: str, payload: bytes | memoryview) -> str:
     state = hashlib.sha256(pipeline.encode() + b"\0")
     state.update(payload)
     return state.hexdigest()

@@ -76,33 +76,48 @@ class CancelReason(enum.Enum):
     SUPERSEDED = "superseded"
 
 
+Payload = bytes | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class TensorBytes:
+    """One output of a model: its name, NumPy's name of its type, its sizes, and its elements row by row."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class InferRequest:
-    """One payload for one pipeline.
+    """One payload for one pipeline, or tensors for a model without one.
 
     Attributes:
         model: Name under ``models:``.
-        pipeline: Name under ``pipelines:``.
+        pipeline: Name under ``pipelines:``; ``tensor_call.TENSORS`` for tensors.
         stream: Key of fair sharing and of carried state, such as ``door-cam/frame``.
         payload: The bytes as received; copied once, into shared memory, when a lane takes them.
-        declared: ``Declaration.to_json()`` of what is known about the payload.
+        declared: ``to_json()`` of what is known about the payload: a ``Declaration`` or a ``TensorLayout``.
         arrived_s: Monotonic seconds at arrival.
         deadline_s: Monotonic seconds after which the answer is worthless.
         latest: True if a newer request of the same stream and pipeline may replace this one while it waits.
         ordered: True if requests of this stream and pipeline must run one at a time, in order.
-        reset_gap_s: Silence after which carried state starts anew.
+        reset_gap_s: Silence after which carried state starts anew; below 0 to start anew in any case.
+        rows: Rows of the model that it takes, as far as they are known beforehand.
     """
 
     model: str
     pipeline: str
     stream: str
-    payload: bytes
+    payload: Payload
     declared: str
     arrived_s: float
     deadline_s: float
     latest: bool = False
     ordered: bool = False
     reset_gap_s: float = 2.0
+    rows: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +146,8 @@ class Outcome:
         cancelled: Why (CANCELLED only).
         timings: Where the time went (DONE only).
         version: What ran (DONE only).
-        batch_rows: Requests in the batch that it ran in (DONE only).
+        batch_rows: Rows of the batch that it ran in (DONE only).
+        tensors: What the model gave for tensors (DONE only).
     """
 
     state: RequestState
@@ -141,6 +157,7 @@ class Outcome:
     timings: Timings | None = None
     version: ModelVersion | None = None
     batch_rows: int = 0
+    tensors: tuple[TensorBytes, ...] = ()
 
 
 OnDone = Callable[["Ticket", Outcome], None]

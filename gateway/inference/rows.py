@@ -148,8 +148,10 @@ class RowRunner:
 
     def _complete(self, row: Mapping[str, Array], arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Return the row with constants and recurrent tensors."""
-        whole = {**row, **self._constants}
+        whole = {**self._constants, **row}
         for name, _, key in self._carried:
+            if name in row:  # whoever brings a state wants no other
+                continue
             held = arrays.get(key)
             fits = held is not None and held.shape == self._shapes[name] and held.dtype == self._dtypes[name]
             whole[name] = (
@@ -159,8 +161,17 @@ class RowRunner:
 
 
 def _chunks(jobs: Sequence[Job]) -> list[list[tuple[Job, dict[str, Array]]]]:
-    rows = [(job, row) for job in jobs for row in job.prepared.rows]
-    return [rows[start : start + ROW_CAP] for start in range(0, len(rows), ROW_CAP)]
+    """Return rows that can be stacked, in order: of one form, and not too many."""
+    chunks: list[list[tuple[Job, dict[str, Array]]]] = []
+    last: list[tuple[str, tuple[int, ...]]] = []
+    for job in jobs:
+        for row in job.prepared.rows:
+            form = [(name, array.shape[1:]) for name, array in row.items()]
+            if not chunks or form != last or len(chunks[-1]) == ROW_CAP:
+                chunks.append([])
+            chunks[-1].append((job, row))
+            last = form
+    return chunks
 
 
 def _sizes(spec: TensorSpec, stated: tuple[int, ...]) -> tuple[int, ...]:

@@ -66,7 +66,7 @@ class Scheduler:
         self.name = spec.name
         self.pool = Pool(spec, lanes, limits.pool, self, make_body)
         self.facts: WorkerFacts | None = None
-        self._limits = limits.batch
+        self.limits = limits.batch
         self._observer = observer
         self._cost = BatchCost()
         self._batcher = Batcher(limits.batch, self._cost)
@@ -108,9 +108,9 @@ class Scheduler:
         Cancel-safe: what was started is ended.
         """
         self.facts = await self.pool.start(gently=gently)
-        if self.facts.max_rows is not None and self.facts.max_rows < self._limits.max_rows:
-            self._limits = BatchLimits(self.facts.max_rows, self._limits.max_queued_rows)
-            self._batcher = Batcher(self._limits, self._cost)
+        if self.facts.max_rows is not None and self.facts.max_rows < self.limits.max_rows:
+            self.limits = BatchLimits(self.facts.max_rows, self.limits.max_queued_rows)
+            self._batcher = Batcher(self.limits, self._cost)
         return self.facts
 
     def submit(self, request: InferRequest, on_done: OnDone, context: object = None) -> Ticket:
@@ -180,7 +180,7 @@ class Scheduler:
     def batch_done(self, lane: Lane, batch: Batch, answers: Sequence[MemberAnswer], took_s: float) -> None:
         """Answer the members of a batch that came back."""
         now_s = time.monotonic()
-        rows = len(batch.tickets)
+        rows = batch.rows
         self._cost.observe(rows, took_s)
         self._observer.batch_ran(self.name, rows, took_s)
         if batch.major_faults:
@@ -205,8 +205,8 @@ class Scheduler:
                 {"wait": wait_ms, **answer.stages_ms},
                 (now_s - request.arrived_s) * 1e3,
             )
-            outcome = Outcome(RequestState.DONE, answer.prediction, None, None, timings, version, rows)
-            self._end(ticket, RequestEvent.COMPLETE, outcome)
+            said = (answer.prediction, None, None, timings, version, rows, answer.tensors)
+            self._end(ticket, RequestEvent.COMPLETE, Outcome(RequestState.DONE, *said))
         self._pump()
 
     def lane_lost(self, lane: Lane, batches: Sequence[Batch], reason: str) -> None:
@@ -391,7 +391,8 @@ def _key(request: InferRequest) -> str:
 
 def _entry(ticket: Ticket) -> Entry:
     request = ticket.request
-    return Entry(ticket.id, _key(request), request.deadline_s, request.latest, request.ordered, ticket.alone)
+    how = (request.latest, request.ordered, ticket.alone, request.rows)
+    return Entry(ticket.id, _key(request), request.deadline_s, *how)
 
 
 def _cancelled(reason: CancelReason) -> Outcome:

@@ -16,6 +16,7 @@ from gateway.frames.declaration import Declaration
 from gateway.inference.dividing import divide
 from gateway.inference.loaded import LoadedModel, LoadSpec, Member
 from gateway.inference.pages import ReadOnlyPage
+from gateway.inference.tensor_call import TENSORS, TensorLayout
 from gateway.inference.wire import Head, encode
 
 _MOST_DECLARATIONS = 1024
@@ -81,7 +82,7 @@ def serve(line: Line, ready: tuple[LoadedModel, str], read: Read) -> None:
     """
     model, _ = ready
     line.channel.sendall(encode(_ready(line, ready)))
-    declarations: dict[str, Declaration] = {}
+    declarations: dict[str, Declaration | TensorLayout] = {}
     while message := read(line.channel):
         head, tail = message
         if head["t"] == "pipelines":
@@ -102,7 +103,8 @@ def serve(line: Line, ready: tuple[LoadedModel, str], read: Read) -> None:
             if declaration is None:
                 if len(declarations) >= _MOST_DECLARATIONS:
                     declarations.clear()
-                declaration = declarations[declared] = Declaration.from_json(declared)
+                read_declared = TensorLayout.from_json if pipeline == TENSORS else Declaration.from_json
+                declaration = declarations[declared] = read_declared(declared)
             state = tail[offset : offset + state_bytes]
             offset += state_bytes
             members.append(Member(pipeline, view[start : start + length], declaration, state, deadline_s))
@@ -114,14 +116,17 @@ def _run(model: LoadedModel, number: int, members: list[Member]) -> bytes:
     faults = _major_faults()
     try:
         answers = model.run_batch(members, time.monotonic)
-        lines = [
-            [a.prediction, [a.error.label, a.error.message] if a.error else None, len(a.state), a.timings_ms]
-            for a in answers
-        ]
-        tail = b"".join(answer.state for answer in answers)
+        lines, parts = [], list[bytes | memoryview]()
+        for a in answers:
+            error = [a.error.label, a.error.message] if a.error else None
+            forms = [[name, each.dtype.name, each.shape, each.nbytes] for name, each in a.tensors.items()]
+            lines.append([a.prediction, error, len(a.state), a.timings_ms, forms])
+            parts.append(a.state)
+            parts += [each.reshape(-1).view("u1").data for each in a.tensors.values() if each.size]
+        tail = b"".join(parts)
     except MemoryError:
         error = [OutOfMemory.label, f"no memory for a batch of {len(members)}"]
-        lines, tail = [[None, error, 0, {}] for _ in members], b""
+        lines, tail = [[None, error, 0, {}, []] for _ in members], b""
     ended_s = time.monotonic()
     head: Head = {"t": "done", "n": number, "started": started_s, "ended": ended_s, "members": lines}
     head["faults"] = _major_faults() - faults
@@ -201,4 +206,5 @@ def _ready(line: Line, ready: tuple[LoadedModel, str]) -> Head:
         "mapping_note": model.source.note,
         "confined": confined,
         "divides": line.kin is not None,
+        "shape": model.shape.to_plain(),
     }

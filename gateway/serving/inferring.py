@@ -1,0 +1,185 @@
+"""The one service behind every door: finds the model, checks the call, runs it, shapes the reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from gateway.errors import NotReady
+from gateway.inference.dataplane import DataPlane
+from gateway.inference.flight import WorkerFacts
+from gateway.inference.scheduler import Scheduler
+from gateway.serving.call import InferCall, InferReply
+from gateway.serving.model_view import IndexEntry, ModelStatistics, ModelView, TensorView
+from gateway.serving.tensor_reply import labels_for, outputs_of
+from gateway.serving.tensor_request import tensor_request
+from gateway.tensor import TensorSpec, protocol_name
+
+# The protocol's words for runtimes.
+_PLATFORMS: Final = {
+    "onnxruntime": "onnxruntime_onnx",
+    "litert": "tensorflow_lite",
+    "tflite-runtime": "tensorflow_lite",
+}
+
+
+class Target(Protocol):
+    """Where a name leads.
+
+    Attributes:
+        model: The model.
+        version: Its version; empty for the one that serves.
+        scheduler: Its lanes; None where it must be loaded first.
+    """
+
+    @property
+    def model(self) -> str:
+        """The model."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Its version; empty for the one that serves."""
+        ...
+
+    @property
+    def scheduler(self) -> Scheduler | None:
+        """Its lanes; None where it must be loaded first."""
+        ...
+
+
+class Resolver(Protocol):
+    """Who knows models, versions and aliases."""
+
+    def resolve(self, name: str, version: str, key: str) -> Target:
+        """Return where a name leads for whoever has this key.
+
+        Raises:
+            UnknownModel: Nothing has this name or version.
+            NotReady: It does not serve now, and nobody may load it.
+        """
+        ...
+
+    async def ready(self, target: Target, deadline_s: float) -> Target:
+        """Return the same target with lanes, after loading it if need be.
+
+        Raises:
+            DeadlineExceeded: It took too long; the load goes on.
+            GatewayError: It cannot be loaded.
+
+        Cancel-safe: others who wait for the same load are not disturbed.
+        """
+        ...
+
+    def index(self) -> Sequence[IndexEntry]:
+        """Return every model and alias that is known."""
+        ...
+
+    def versions(self, name: str) -> Sequence[str]:
+        """Return the versions that serve under a name."""
+        ...
+
+
+CountsOf = Callable[[str, str], Sequence[ModelStatistics]]
+
+
+class Inferring:
+    """``Models`` over the data plane; see there."""
+
+    def __init__(self, dataplane: DataPlane, resolver: Resolver, counts_of: CountsOf) -> None:
+        """Put the parts together.
+
+        Args:
+            dataplane: Where requests go.
+            resolver: Where names lead.
+            counts_of: What versions did, by name and version; empty strings for all.
+        """
+        self._dataplane = dataplane
+        self._resolver = resolver
+        self._counts_of = counts_of
+
+    def view(self, name: str, version: str = "") -> ModelView:
+        """Return what a model is; see ``Models``."""
+        target = self._resolver.resolve(name, version, "")
+        if target.scheduler is None:
+            raise NotReady(f"model {name} is not loaded; its first request loads it", model=name)
+        facts = _facts(target.scheduler)
+        shape = facts.shape
+        return ModelView(
+            name=name,
+            version=_version(target, facts),
+            versions=tuple(self._resolver.versions(name)),
+            platform=_PLATFORMS.get(facts.version.engine.partition(" ")[0], "unknown"),
+            inputs=tuple(_tensor(spec, optional=spec.name in shape.carried) for spec in shape.inputs),
+            outputs=tuple(_tensor(spec, labels=labels_for(spec.name, shape)) for spec in shape.outputs),
+            max_batch_rows=target.scheduler.limits.max_rows if shape.stacks else 0,
+            lanes=target.scheduler.pool.wanted,
+            properties={
+                "engine": facts.version.engine,
+                "digest": facts.version.digest,
+                "card_version": facts.version.version,
+            },
+        )
+
+    def is_ready(self, name: str, version: str = "") -> bool:
+        """Return whether a model answers, or would after a load; see ``Models``."""
+        try:
+            target = self._resolver.resolve(name, version, "")
+        except NotReady:
+            return False
+        return target.scheduler is None or bool(target.scheduler.pool.ready)
+
+    def index(self) -> Sequence[IndexEntry]:
+        """Return every model and alias that is known."""
+        return self._resolver.index()
+
+    def statistics(self, name: str = "", version: str = "") -> Sequence[ModelStatistics]:
+        """Return what models did; see ``Models``."""
+        if name:
+            self.is_known(name, version)
+        return self._counts_of(name, version)
+
+    def is_known(self, name: str, version: str) -> None:
+        """See that something has this name and version.
+
+        Raises:
+            UnknownModel: Nothing has.
+        """
+        self.is_ready(name, version)
+
+    async def infer(self, call: InferCall) -> InferReply:
+        """Answer a call; see ``Models``."""
+        target = self._resolver.resolve(call.model, call.version, _key(call))
+        if target.scheduler is None:
+            target = await self._resolver.ready(target, call.deadline_s)
+        scheduler = target.scheduler
+        assert scheduler is not None, "a ready target has lanes"
+        facts = _facts(scheduler)
+        request = tensor_request(call, target.model, facts.shape, scheduler.limits.max_rows)
+        outcome = await self._dataplane.infer(request, scheduler)
+        return InferReply(
+            call.model,
+            _version(target, facts),
+            call.id,
+            outputs_of(call, outcome.tensors, facts.shape),
+        )
+
+
+def _key(call: InferCall) -> str:
+    """Return by what an alias tells callers apart: a sequence keeps to one model, and so does a caller."""
+    return f"{call.caller}/{call.sequence.id}" if call.sequence is not None else call.caller
+
+
+def _facts(scheduler: Scheduler) -> WorkerFacts:
+    if scheduler.facts is None:
+        raise NotReady(f"model {scheduler.name} is being loaded", model=scheduler.name)
+    return scheduler.facts
+
+
+def _version(target: Target, facts: WorkerFacts) -> str:
+    return target.version or facts.version.version
+
+
+def _tensor(spec: TensorSpec, *, labels: tuple[str, ...] = (), optional: bool = False) -> TensorView:
+    shape = tuple(-1 if size is None else size for size in spec.shape)
+    return TensorView(spec.name, protocol_name(spec.dtype), shape, labels, optional)
