@@ -136,6 +136,10 @@ class Connection:
         self._subscriptions.remove(filter, handler)
         self._plan_soon()
 
+    def listens(self, topic: str) -> bool:
+        """Return whether somebody here subscribed to this very topic; wildcards do not count."""
+        return topic in self._subscriptions
+
     def publish(
         self,
         topic: str,

@@ -30,6 +30,7 @@ class Message:
         response_topic: Where an answer is wanted; empty for none.
         expiry_s: Seconds of life left when the broker sent it; None for no end.
         identifiers: Identifiers of the subscriptions for which the broker sent it.
+        duplicate: Whether the broker says that it has sent it before, unacknowledged.
     """
 
     topic: str
@@ -44,6 +45,7 @@ class Message:
     response_topic: str = ""
     expiry_s: int | None = None
     identifiers: tuple[int, ...] = ()
+    duplicate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,9 @@ class Subscriptions:
     def __len__(self) -> int:
         return len(self._by_filter)
 
+    def __contains__(self, filter: object) -> bool:
+        return filter in self._by_filter
+
     @property
     def settled(self) -> bool:
         """Whether the broker has confirmed or refused everything wanted."""

@@ -188,11 +188,12 @@ def parse_publish(first: int, body: memoryview, v5: bool, received_s: float) -> 
         if not mid:
             raise Malformed("a PUBLISH of QoS 1 without a packet identifier")
     retain = first & 1 == 1
+    duplicate = first & 8 == 8
     if not v5:
-        return Message(topic, bytes(body[at:]), qos, retain, received_s, mid)
+        return Message(topic, bytes(body[at:]), qos, retain, received_s, mid, duplicate=duplicate)
     length, at = _varint(body, at)
     if not length:
-        return Message(topic, bytes(body[at:]), qos, retain, received_s, mid)
+        return Message(topic, bytes(body[at:]), qos, retain, received_s, mid, duplicate=duplicate)
     if length > MAX_PROPERTY_BYTES:
         raise TooLarge(f"a PUBLISH with {length} bytes of properties; {MAX_PROPERTY_BYTES} are allowed")
     if at + length > size:
@@ -211,6 +212,7 @@ def parse_publish(first: int, body: memoryview, v5: bool, received_s: float) -> 
         found.response_topic,
         found.expiry_s,
         tuple(found.identifiers),
+        duplicate,
     )
 
 

@@ -109,6 +109,18 @@ EVENTS: Final[Mapping[str, EventKind]] = {
         ("address", "handed_over"),
     ),
     "http_failed": EventKind(_ERROR, "A status page raised; the client got a 500.", ("path",), ("path",)),
+    # Who may use the doors.
+    "access_refused": EventKind(
+        _WARNING,
+        "A request was not let in, for this reason. See docs/access.md.",
+        ("address", "reason", "need", "call", "on"),
+        ("address", "reason"),
+    ),
+    "admin_call": EventKind(
+        _INFO,
+        "An administrator's call ended: who made it from where, what it did to what, and how it ended.",
+        ("who", "address", "call", "on", "outcome"),
+    ),
     # Model updates.
     "updates_on": EventKind(
         _INFO, "Model updates are taken.", ("repository", "group", "device", "store", "models")
@@ -254,5 +266,11 @@ EVENTS: Final[Mapping[str, EventKind]] = {
     ),
     "mqtt_filter_refused": EventKind(
         _WARNING, "The broker refused a subscription.", ("connection", "filter", "code"), ("connection",)
+    ),
+    "mqtt_request_refused": EventKind(
+        _WARNING,
+        "A request over the broker cannot be answered: it names no topic for that, or a forbidden one.",
+        ("topic", "label"),
+        ("label",),
     ),
 }

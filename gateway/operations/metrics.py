@@ -35,6 +35,7 @@ class Metrics:
         self._make_inference()
         self._make_scaling()
         self._make_sensors_and_mqtt()
+        self._make_doors()
         self._make_updates()
         self._make_memory()
         self._make_board()
@@ -173,6 +174,30 @@ class Metrics:
             closed=2,
         )
         self.outgoing_messages = _gauge("gateway_outgoing_messages", "Results waiting for the broker.")
+        self.mqtt_requests = _counter(
+            "gateway_mqtt_requests",
+            "Requests over the broker: answered, refused, unanswerable, repeated, cancelled.",
+            "outcome",
+        )
+        self.mqtt_requests_refused = _counter(
+            "gateway_mqtt_requests_refused",
+            "Requests over the broker that got no tensors, by error label.",
+            "reason",
+        )
+        self.mqtt_requests_pending = _gauge(
+            "gateway_mqtt_requests_pending", "Requests over the broker under way."
+        )
+
+    def _make_doors(self) -> None:
+        self.access_refused = _counter(
+            "gateway_access_refused", "Requests that were not let in, by reason (docs/access.md).", "reason"
+        )
+        self.door_requests = _counter(
+            "gateway_door_requests",
+            "Requests by door, by what they asked for, and by outcome: done, cancelled, or an error label.",
+            *("door", "method", "outcome"),
+            closed=3,
+        )
 
     def _make_updates(self) -> None:
         self.release = Gauges(

@@ -178,6 +178,14 @@ def test_a_message_of_3_1_1_is_topic_and_payload(topic: str, payload: bytes) -> 
     assert parse_publish(0x31, body, False, 1.0) == Message(topic, payload, 0, True, 1.0)
 
 
+@pytest.mark.parametrize("v5", [False, True])
+@pytest.mark.parametrize("section", [b"\x00", b"\x05\x02\x00\x00\x00\x07"])
+def test_a_message_that_the_broker_sends_again_says_so(v5: bool, section: bytes) -> None:
+    body = memoryview(b"\x00\x01a\x00\x09" + (section if v5 else b"") + b"payload")
+    assert parse_publish(0x3A, body, v5, 0.0).duplicate
+    assert not parse_publish(0x32, body, v5, 0.0).duplicate
+
+
 @given(st.integers(0x30, 0x3F), st.binary(max_size=120), st.booleans())
 @example(0x30, b"", True)
 @example(0x30, b"\x00\x01", True)

@@ -1,0 +1,169 @@
+"""What stands around a request over the broker: where its answer goes, until when, and how to read it. Pure.
+
+1. MQTT 5 says it in properties: Response-Topic, Correlation-Data, Message-Expiry-Interval, content
+   type, and the user properties ``inference-header-content-length`` and ``traceparent``.
+2. Who speaks MQTT 3.1.1 says it in the JSON, as ``response_topic`` and ``correlation`` among the
+   request's ``parameters``; the answer then carries ``correlation`` in its JSON too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+
+from gateway.errors import GatewayError, Malformed, UnknownMedia
+from gateway.mqtt.message import Message, PublishProperties
+
+HEADER_LENGTH = "inference-header-content-length"
+TRACE = "traceparent"
+ERROR = "error"
+JSON_TYPE = "application/json"
+BINARY_TYPE = "application/octet-stream"
+MOST_CORRELATION_BYTES = 4096
+_TAKEN_TYPES = frozenset({"", JSON_TYPE, BINARY_TYPE})
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnAddress:
+    """Where an answer goes.
+
+    Attributes:
+        topic: Its topic, not checked; empty where the request names none.
+        correlation: Given back with the answer.
+        in_json: Whether the request said this in its JSON, and reads the answer's there.
+    """
+
+    topic: str
+    correlation: bytes = b""
+    in_json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Until when an answer is worth anything.
+
+    Attributes:
+        timeout_s: For requests that name no time.
+        max_timeout_s: Longest time that a request may name.
+    """
+
+    timeout_s: float
+    max_timeout_s: float
+
+
+def return_address(message: Message) -> ReturnAddress:
+    """Return where the answer of a request goes.
+
+    Raises:
+        Malformed: It must be read from the JSON, which cannot be read, or is of the wrong kind there.
+    """
+    if message.response_topic:
+        return ReturnAddress(message.response_topic, message.correlation)
+    if b'"response_topic"' not in message.payload:  # spares most of those without any from being parsed
+        return ReturnAddress("", message.correlation)
+    parameters = _parameters(message)
+    topic, correlation = parameters.get("response_topic", ""), parameters.get("correlation", "")
+    if not isinstance(topic, str) or not isinstance(correlation, str):
+        raise Malformed("parameters: response_topic and correlation need text")
+    try:
+        said = correlation.encode()
+    except UnicodeEncodeError:
+        raise Malformed("parameters: correlation holds half a character") from None
+    if len(said) > MOST_CORRELATION_BYTES:
+        raise Malformed(
+            f"parameters: correlation of {len(said)} bytes; {MOST_CORRELATION_BYTES} are given back"
+        )
+    return ReturnAddress(topic, said, in_json=True)
+
+
+def _parameters(message: Message) -> dict[str, object]:
+    length = header_length(message)
+    try:
+        said = json.loads(message.payload[:length])
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"not JSON: {str(error)[:200]}") from None
+    parameters = said.get("parameters", {}) if isinstance(said, dict) else None
+    if not isinstance(parameters, dict):
+        raise Malformed("needs a JSON object whose parameters are an object")
+    return parameters
+
+
+def header_length(message: Message) -> int | None:
+    """Return how many of the payload's first bytes are JSON; None for all of them.
+
+    Raises:
+        Malformed: The property that says it is no number.
+    """
+    said = _property(message, HEADER_LENGTH)
+    if said is None:
+        return None
+    if not (said.isascii() and said.isdigit() and len(said) <= 10):
+        raise Malformed(f"{HEADER_LENGTH}: {said[:40]!r} is no number of bytes")
+    return int(said)
+
+
+def check_content_type(message: Message) -> None:
+    """Refuse a request that says that it is something else than the protocol's two forms.
+
+    Raises:
+        UnknownMedia: It does.
+    """
+    kind = message.content_type.partition(";")[0].strip().lower()
+    if kind not in _TAKEN_TYPES:
+        raise UnknownMedia(
+            f"content type {message.content_type[:80]!r}: {JSON_TYPE} and {BINARY_TYPE} are read"
+        )
+
+
+def traceparent(message: Message) -> str:
+    """Return the request's W3C trace context; empty for none."""
+    return _property(message, TRACE) or ""
+
+
+def deadline_s(message: Message, timing: Timing) -> float:
+    """Return until when the answer is worth anything, absolute monotonic seconds."""
+    if message.expiry_s is None:
+        return message.received_s + timing.timeout_s
+    return message.received_s + min(float(message.expiry_s), timing.max_timeout_s)
+
+
+def answer_properties(
+    back: ReturnAddress, header_bytes: int | None, left_s: float | None
+) -> PublishProperties:
+    """Return what goes with an answer of tensors.
+
+    Args:
+        back: Where it goes.
+        header_bytes: How many of its first bytes are JSON; None for all of them.
+        left_s: How long it is worth anything; None for as long as it takes.
+    """
+    binary = header_bytes is not None
+    return PublishProperties(
+        BINARY_TYPE if binary else JSON_TYPE,
+        {HEADER_LENGTH: str(header_bytes)} if binary else {},
+        back.correlation,
+        "",
+        _whole(left_s),
+    )
+
+
+def error_answer(back: ReturnAddress, error: GatewayError) -> tuple[bytes, PublishProperties]:
+    """Return what says why there are no tensors: ``{"error", "label"}``, the label in a property too."""
+    said = {"error": error.message, "label": error.label}
+    if back.in_json and back.correlation:
+        said["correlation"] = back.correlation.decode()
+    # Half a character of a client's own words, quoted in the message, must not spoil the answer.
+    body = json.dumps(said, separators=(",", ":")).encode()
+    return body, PublishProperties(JSON_TYPE, {ERROR: error.label}, back.correlation)
+
+
+def _whole(left_s: float | None) -> int | None:
+    return None if left_s is None else max(1, math.ceil(left_s))
+
+
+def _property(message: Message, name: str) -> str | None:
+    found = message.properties.get(name)
+    if found is not None:
+        return found
+    return next((value for key, value in message.properties.items() if key.lower() == name), None)
