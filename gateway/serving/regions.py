@@ -26,22 +26,36 @@ class RegionView:
     byte_size: int
 
 
+class Place(Protocol):
+    """A part of a region that waits for an output; dropped when the output is written or will not come."""
+
+    def write(self, data: Buffer) -> None:
+        """Copy ``data`` in.
+
+        Raises:
+            UnknownRegion: The client took the memory away meanwhile.
+            TooLarge: The data is longer than the part.
+        """
+        ...
+
+
 class Regions(Protocol):
     """Regions that programs of this machine share with the gateway; called in the event loop."""
 
     def register(self, region: RegionView) -> None:
-        """Map a region of ``/dev/shm``.
+        """Take a region of ``/dev/shm``.
 
         Raises:
-            AlreadyThere: The name is taken by another region.
+            AlreadyThere: The name is taken.
             UnknownRegion: There is no such object, or it is shorter.
+            Malformed: A name is none, or reserved.
             TooLarge: It is larger than allowed, or there are too many.
             NotSupported: Shared memory is off.
         """
         ...
 
     def unregister(self, name: str = "") -> None:
-        """Unmap a region once no call reads it any more, or all of them; unknown names are no error."""
+        """Forget a region, or all of them; calls under way still end well; unknown names are no error."""
         ...
 
     def status(self, name: str = "") -> Sequence[RegionView]:
@@ -53,10 +67,20 @@ class Regions(Protocol):
         ...
 
     def read(self, name: str, offset: int, byte_size: int) -> memoryview:
-        """Return a view on a part of a region; it holds the mapping for as long as it lives.
+        """Return what a part of a region holds now; nothing that the client does later changes it.
 
         Raises:
             UnknownRegion: There is none of this name, or the part does not lie in it.
+            NotSupported: Shared memory is off, or the caller is not on this machine.
+        """
+        ...
+
+    def place(self, name: str, offset: int, byte_size: int) -> Place:
+        """Return where an output goes; asked for before the call runs, it outlives ``unregister``.
+
+        Raises:
+            UnknownRegion: There is none of this name, the part does not lie in it, or it cannot be written.
+            NotSupported: Shared memory is off, or the caller is not on this machine.
         """
         ...
 
