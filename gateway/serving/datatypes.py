@@ -1,0 +1,169 @@
+"""The protocol's datatypes: their sizes, ranges, NumPy types and names in a model's configuration. Pure.
+
+Every door checks tensors by this one table. Elements lie row by row, little-endian;
+an element of ``BYTES`` is its length as uint32 and the bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import islice
+from typing import Final
+
+from gateway.errors import Malformed, TooLarge, WrongDtype, WrongShape
+from gateway.serving.call import Buffer
+
+MOST_AXES: Final = 32
+# Walking over elements of BYTES is work for the event loop: this many take some 50 ms.
+MOST_TEXTS: Final = 262_144
+_MOST_SIZE: Final = 2**31 - 1
+_LENGTH: Final = struct.Struct("<I")
+
+
+class Kind(Enum):
+    """What the elements of a datatype are."""
+
+    BOOLEAN = auto()
+    INTEGER = auto()
+    FLOAT = auto()
+    BYTES = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Datatype:
+    """One datatype.
+
+    Attributes:
+        name: The protocol's name.
+        kind: What its elements are.
+        size: Bytes of an element; 0 for ``BYTES``, whose elements differ.
+        dtype: The NumPy type, little-endian; empty where NumPy has none.
+        config_name: Its name in a model's configuration.
+        low: Least element of an integer or finite float.
+        high: Greatest one.
+    """
+
+    name: str
+    kind: Kind
+    size: int
+    dtype: str
+    config_name: str
+    low: float = 0
+    high: float = 0
+
+
+def _integers() -> Iterable[Datatype]:
+    for bits in (8, 16, 32, 64):
+        size = bits // 8
+        yield Datatype(
+            f"UINT{bits}", Kind.INTEGER, size, f"<u{size}", f"TYPE_UINT{bits}", 0, 2**bits - 1
+        )
+        low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        yield Datatype(f"INT{bits}", Kind.INTEGER, size, f"<i{size}", f"TYPE_INT{bits}", low, high)
+
+
+def _floats() -> Iterable[Datatype]:
+    greatest = {2: 65504.0, 4: 2.0**128 - 2.0**104, 8: math.ldexp(2.0 - 2.0**-52, 1023)}
+    for size, high in greatest.items():
+        bits = size * 8
+        yield Datatype(f"FP{bits}", Kind.FLOAT, size, f"<f{size}", f"TYPE_FP{bits}", -high, high)
+    yield Datatype("BF16", Kind.FLOAT, 2, "", "TYPE_BF16")
+
+
+DATATYPES: Final[Mapping[str, Datatype]] = {
+    each.name: each
+    for each in (
+        Datatype("BOOL", Kind.BOOLEAN, 1, "|b1", "TYPE_BOOL", 0, 1),
+        *_integers(),
+        *_floats(),
+        Datatype("BYTES", Kind.BYTES, 0, "", "TYPE_STRING"),
+    )
+}
+
+
+def datatype_named(name: str, tensor: str) -> Datatype:
+    """Return a datatype.
+
+    Args:
+        name: The protocol's name of it.
+        tensor: Whose it is, for the message.
+
+    Raises:
+        WrongDtype: There is none of this name.
+    """
+    found = DATATYPES.get(name)
+    if found is None:
+        raise WrongDtype(f"{tensor}: datatype {name[:40]!a} is not one of {', '.join(DATATYPES)}")
+    return found
+
+
+def element_count(shape: Sequence[int], tensor: str) -> int:
+    """Return how many elements a shape has.
+
+    Raises:
+        WrongShape: A size is negative, or there are too many axes.
+        TooLarge: There are more elements than any body holds.
+    """
+    if len(shape) > MOST_AXES:
+        raise WrongShape(f"{tensor}: {len(shape)} axes, at most {MOST_AXES} are taken")
+    count = 1
+    for size in shape:
+        if size < 0:
+            raise WrongShape(f"{tensor}: shape {list(shape)} has a negative size")
+        count *= size
+    if count > _MOST_SIZE or any(size > _MOST_SIZE for size in shape):
+        raise TooLarge(f"{tensor}: shape {list(shape)} has more than {_MOST_SIZE} elements")
+    return count
+
+
+def check_bytes(datatype: Datatype, shape: Sequence[int], data: Buffer, tensor: str) -> None:
+    """Refuse data that is not what datatype and shape say.
+
+    Raises:
+        WrongShape: A size is negative.
+        Malformed: It is longer or shorter, or its ``BYTES`` elements do not fill it, or are not as many,
+            or a ``BOOL`` is neither 0 nor 1.
+        TooLarge: There are more elements than any body holds.
+    """
+    count = element_count(shape, tensor)
+    if datatype.kind is Kind.BYTES:
+        if count > MOST_TEXTS:
+            raise TooLarge(f"{tensor}: {count} elements of BYTES, at most {MOST_TEXTS} are taken")
+        found = sum(1 for _ in islice(split_bytes(data, tensor), count + 1))
+        if found != count:
+            raise Malformed(f"{tensor}: holds {'more' if found > count else found} elements; shape {list(shape)} takes {count}")
+        return
+    needed = count * datatype.size
+    if len(data) != needed:
+        raise Malformed(
+            f"{tensor}: {len(data)} bytes; {datatype.name} of shape {list(shape)} takes {needed}"
+        )
+    if datatype.kind is Kind.BOOLEAN and bytes(data).translate(None, b"\x00\x01"):
+        raise Malformed(f"{tensor}: a BOOL is a byte of 0 or 1")
+
+
+def split_bytes(data: Buffer, tensor: str) -> Iterable[memoryview]:
+    """Yield the elements of ``BYTES`` data: views on it.
+
+    Raises:
+        Malformed: An element reaches over the end.
+    """
+    view, at = memoryview(data), 0
+    while at < len(view):
+        if at + _LENGTH.size > len(view):
+            raise Malformed(f"{tensor}: ends within the length of an element, at byte {at}")
+        (length,) = _LENGTH.unpack_from(view, at)
+        at += _LENGTH.size
+        if at + length > len(view):
+            raise Malformed(f"{tensor}: an element of {length} bytes at byte {at} reaches over the end")
+        yield view[at : at + length]
+        at += length
+
+
+def join_bytes(elements: Iterable[Buffer]) -> bytes:
+    """Return ``BYTES`` data of elements, each shorter than 4 GiB."""
+    return b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))

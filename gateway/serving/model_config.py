@@ -1,0 +1,74 @@
+"""A model's configuration in the words of Triton's ModelConfig, as its clients and load generators read it. Pure.
+
+Only what is true of a model here is said: no field stands for something that the gateway does not do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.serving.datatypes import DATATYPES
+from gateway.serving.model_view import ModelView, TensorView
+
+Document = dict[str, object]
+
+# Triton's name of what runs a platform; what is not listed runs under its platform's own name.
+_BACKENDS: Final[Mapping[str, str]] = {
+    "onnxruntime_onnx": "onnxruntime",
+    "tensorflow_lite": "tflite",
+}
+
+
+def model_config(view: ModelView) -> Document:
+    """Return the configuration of a model: snake_case names, ``TYPE_*`` words, numbers as numbers.
+
+    Sizes under ``dims`` leave the batch's axis out where ``max_batch_size`` is not 0.
+    """
+    batched = view.max_batch_rows > 0
+    config: Document = {
+        "name": view.name,
+        "platform": view.platform,
+        "backend": _BACKENDS.get(view.platform, view.platform),
+        "version_policy": {"specific": {"versions": _numbers(view.versions)}}
+        if _numbers(view.versions)
+        else {"latest": {"num_versions": 1}},
+        "max_batch_size": view.max_batch_rows,
+        "input": [_input(tensor, batched=batched) for tensor in view.inputs],
+        "output": [_output(tensor, batched=batched) for tensor in view.outputs],
+        "instance_group": [{"name": view.name, "kind": "KIND_AUTO", "count": view.lanes}],
+        "parameters": {key: {"string_value": value} for key, value in view.properties.items()},
+    }
+    if any(tensor.optional for tensor in view.inputs):
+        # A state that the gateway carries: requests of one sequence keep their order.
+        config["sequence_batching"] = {"direct": {}}
+    elif batched:
+        config["dynamic_batching"] = {}
+    return config
+
+
+def _numbers(versions: tuple[str, ...]) -> list[int]:
+    """Return versions as numbers, which is all that this field can say; none where one is no number."""
+    plain = all(version.isascii() and version.isdigit() and len(version) < 19 for version in versions)
+    return [int(version) for version in versions] if plain else []
+
+
+def _input(tensor: TensorView, *, batched: bool) -> Document:
+    return {**_tensor(tensor, batched=batched), "format": "FORMAT_NONE", "optional": tensor.optional}
+
+
+def _output(tensor: TensorView, *, batched: bool) -> Document:
+    return {**_tensor(tensor, batched=batched), "label_filename": "", "is_shape_tensor": False}
+
+
+def _tensor(tensor: TensorView, *, batched: bool) -> Document:
+    dims = list(tensor.shape[1:] if batched else tensor.shape)
+    said: Document = {
+        "name": tensor.name,
+        "data_type": DATATYPES[tensor.datatype].config_name,
+        "dims": dims or [1],
+    }
+    if not dims:
+        # Nothing is left beside the batch, which ``dims`` cannot say alone.
+        said["reshape"] = {"shape": []}
+    return said

@@ -1,0 +1,93 @@
+"""From a request's words to a call: shared memory is looked up, and its time is reckoned.
+
+The one step of the codec that is not pure: it reads regions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.errors import NotSupported
+from gateway.serving.call import Buffer, InferCall, InputTensor, WantedOutput
+from gateway.serving.datatypes import check_bytes, datatype_named
+from gateway.serving.regions import Regions
+from gateway.serving.rest.infer_words import InferWords, InputWords, RegionPart
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long requests may take.
+
+    Attributes:
+        timeout_s: The time of one that names none.
+        max_timeout_s: Longest time that one may name; more counts as this.
+    """
+
+    timeout_s: float
+    max_timeout_s: float
+
+    def deadline_s(self, arrived_s: float, timeout_us: int) -> float:
+        """Return the deadline of a request that names ``timeout_us`` microseconds, or 0 for none."""
+        wanted_s = timeout_us / 1e6 if timeout_us else self.timeout_s
+        return arrived_s + min(wanted_s, self.max_timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a door knows of a request beside its words.
+
+    Attributes:
+        model: Name of a model or alias.
+        version: Which version; empty for the one that the name leads to.
+        arrived_s: When it came, monotonic seconds.
+        caller: Who asks.
+        trace: A W3C ``traceparent``; empty for none.
+    """
+
+    model: str
+    version: str
+    arrived_s: float
+    caller: str
+    trace: str = ""
+
+
+def to_call(words: InferWords, asked: Asked, timing: Timing, regions: Regions | None) -> InferCall:
+    """Return the call that a request means.
+
+    Args:
+        words: The request.
+        asked: Who asks whom, and when.
+        timing: How long it may take.
+        regions: Shared memory; None where there is none.
+
+    Raises:
+        NotSupported: A tensor lies in shared memory, and there is none.
+        UnknownRegion: There is no such region, or the part does not lie in it.
+        Malformed: A region's bytes are not what the tensor's shape says.
+    """
+    return InferCall(
+        model=asked.model,
+        inputs=tuple(
+            InputTensor(each.name, each.datatype, each.shape, _data(each, regions)) for each in words.inputs
+        ),
+        deadline_s=timing.deadline_s(asked.arrived_s, words.timeout_us),
+        arrived_s=asked.arrived_s,
+        version=asked.version,
+        outputs=tuple(WantedOutput(each.name, each.classes) for each in words.outputs),
+        id=words.id,
+        sequence=words.sequence,
+        caller=asked.caller,
+        trace=asked.trace,
+    )
+
+
+def _data(words: InputWords, regions: Regions | None) -> Buffer:
+    if not isinstance(words.data, RegionPart):
+        return words.data
+    part = words.data
+    if regions is None:
+        raise NotSupported(f"input {words.name[:80]}: there is no shared memory over this door")
+    data = regions.read(part.region, part.offset, part.byte_size)
+    tensor = f"input {words.name[:80]}"
+    check_bytes(datatype_named(words.datatype, tensor), words.shape, data, tensor)
+    return data
