@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.serving.access.networks import is_loopback
+
 _PORT_LIMIT: Final = 65_536
 _FORM: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\s:/\[\]]*)):(?P<port>[0-9]{1,5})")
 _UNIX: Final = re.compile(r"unix:(?P<path>/[^\0\n]*[^\0\n/])")
@@ -62,6 +64,17 @@ def parse_address(text: str) -> HostPort | UnixPath | Descriptor:
     if match is None or int(match["port"]) >= _PORT_LIMIT:
         raise ValueError(f"{text!r} is no address: write HOST:PORT, [IPV6]:PORT, unix:/PATH or fd://NUMBER")
     return HostPort(match["v6"] or match["host"] or "", int(match["port"]))
+
+
+def is_open(address: HostPort | UnixPath | Descriptor) -> bool:
+    """Return whether other machines reach who listens there, as far as the address can tell.
+
+    A name other than ``localhost`` may lead anywhere, so it counts as open; of a socket that was
+    handed over nothing is known before it is looked at.
+    """
+    if not isinstance(address, HostPort):
+        return False
+    return not (address.host.lower() == "localhost" or is_loopback(address.host))
 
 
 def format_address(host: str, port: int) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.serving.address import Descriptor, HostPort, UnixPath, format_address, parse_address
+from gateway.serving.address import Descriptor, HostPort, UnixPath, format_address, is_open, parse_address
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,15 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 def test_a_path_that_no_socket_can_have_is_refused() -> None:
     with pytest.raises(ValueError, match="at most 107 bytes"):
         parse_address("unix:/" + "\u00e4" * 54)
+
+
+@pytest.mark.parametrize(
+    ("text", "others_reach_it"),
+    [
+        *(("127.0.0.1:1", False), ("127.9.9.9:1", False), ("[::1]:1", False), ("LocalHost:1", False)),
+        *(("[::ffff:127.0.0.1]:1", False), ("unix:/run/door", False), ("fd://3", False)),
+        *((":1", True), ("0.0.0.0:1", True), ("[::]:1", True), ("192.0.2.7:1", True), ("orin:1", True)),
+    ],
+)
+def test_an_address_that_others_may_reach_is_open(text: str, *, others_reach_it: bool) -> None:
+    assert is_open(parse_address(text)) == others_reach_it

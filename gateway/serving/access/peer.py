@@ -30,3 +30,12 @@ class Peer:
     is_forwarded: bool = False
     host: str = ""
     origin: str = ""
+
+
+def place_of(peer: Peer) -> str:
+    """Return in a word where a peer is: its address, or whose process it is at a Unix socket."""
+    if peer.address:
+        return peer.address
+    if not peer.is_local:
+        return "unknown"
+    return "unix" if peer.uid is None else f"uid:{peer.uid}"

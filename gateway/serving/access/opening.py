@@ -1,0 +1,39 @@
+"""Makes the gate that a configuration means, for the addresses at which the doors listen."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+
+from gateway.configuration.serving_settings import ServingSettings
+from gateway.operations.metrics import Metrics
+from gateway.serving.access.gate import Gate
+from gateway.serving.access.policy import Policy, policy_of
+from gateway.serving.address import is_open, parse_address
+
+
+def gate_of(serving: ServingSettings, addresses: Iterable[str], metrics: Metrics) -> Gate:
+    """Return the gate for all doors.
+
+    Args:
+        serving: What is configured.
+        addresses: Where the doors listen, as bound: sockets that were handed over are what they are.
+        metrics: Counts refusals.
+    """
+    return Gate(configured_policy(serving, addresses), serving.access, metrics.access_refused)
+
+
+def configured_policy(serving: ServingSettings, addresses: Iterable[str]) -> Policy:
+    """Return who may what; ``Gate.apply`` takes it when the configuration was changed."""
+    return policy_of(
+        serving.access,
+        takes_certificates=bool(serving.tls.client_ca_file),
+        is_exposed=any(is_open(parse_address(_written(address))) for address in addresses),
+        # Not the full name: asking for that may wait for a name server.
+        host_names={name := socket.gethostname(), name.partition(".")[0]},
+    )
+
+
+def _written(bound: str) -> str:
+    """Return a bound address as the configuration writes it: sockets name a path without ``unix:``."""
+    return f"unix:{bound}" if bound.startswith("/") else bound
