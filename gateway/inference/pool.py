@@ -301,6 +301,8 @@ class Pool:
             await lane.close()
             if isinstance(error, WorkerCrashed) and body.is_spared:
                 error.attributes["spared"] = True
+            elif isinstance(error, GatewayError) and task in self._starting:  # else whoever asked is told
+                self._owner.lane_lost(lane, (), f"did not start: {error.message}")
             raise
         finally:
             self._loads.pop(lane, None)

@@ -37,6 +37,7 @@ lay_files() {
     if [[ -n $mosquitto || (-e $broker_file && -e $home/broker) ]]; then lay_broker "$1"; fi
     if [[ $(readlink "$command_link" || true) != "$home/current/bin/gateway" ]]; then
         [[ ! -e $command_link || -L $command_link ]] || fail 1 "$command_link is in the way, and not ours"
+        act mkdir -p "${command_link%/*}"
         act ln -sfn "$home/current/bin/gateway" "$command_link"
     fi
 }
@@ -111,7 +112,12 @@ lay_broker() {
     if [[ -e $broker_file && ! -e $home/broker ]]; then fail 1 "$broker_file is in the way, and not ours"; fi
     act touch "$home/broker"
     put "$1/deploy/mosquitto/gateway.conf" "$broker_file" 644
-    service_manager try-restart mosquitto.service
+    # Whoever asks for the broker wants it to run; otherwise one that was stopped stays so.
+    if [[ -n $mosquitto ]]; then
+        service_manager restart mosquitto.service
+    else
+        service_manager try-restart mosquitto.service
+    fi
 }
 
 # A further gateway on this machine.

@@ -102,6 +102,7 @@ restart_all() {
         act systemctl restart "$unit" || return 1
         # Ready, and dead a moment later, is not ready.
         if [[ -z $dry ]] && ! stays_up "$unit"; then return 1; fi
+        if [[ -z $dry ]]; then say "$unit says: $(systemctl show -p StatusText --value "$unit")"; fi
     done
 }
 
