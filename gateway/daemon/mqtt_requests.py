@@ -27,10 +27,8 @@ from gateway.operations.log import log
 from gateway.operations.metrics import Metrics
 from gateway.serving.broker.envelope import (
     ReturnAddress,
-    Timing,
     answer_properties,
     check_content_type,
-    deadline_s,
     error_answer,
     header_length,
     return_address,
@@ -55,14 +53,14 @@ class RequestFrame:
     Attributes:
         address: Whom it is for.
         arrived_s: When it came, monotonic seconds.
-        deadline_s: Until when an answer is worth anything; the body may say less.
+        expires_s: Until when its message lives, monotonic seconds; None for ever.
         caller: Who asks.
         trace: A W3C ``traceparent``; empty for none.
     """
 
     address: Address
     arrived_s: float
-    deadline_s: float
+    expires_s: float | None
     caller: str
     trace: str
 
@@ -115,7 +113,6 @@ class MqttRequests(Generic[Asked]):
     def __init__(self, settings: Settings, gateway_id: str, ports: RequestPorts[Asked]) -> None:
         most = settings.serving.mqtt.max_pending
         self._topics = RequestTopics(settings.mqtt.topic_prefix, gateway_id)
-        self._timing = Timing(settings.serving.timeout_s, settings.serving.max_timeout_s)
         self._ports = ports
         self._ledger = Ledger(most)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -205,11 +202,10 @@ class MqttRequests(Generic[Asked]):
     async def _infer(self, entry: Entry) -> None:
         message, back = entry.message, entry.back
         check_content_type(message)
-        until_s = deadline_s(message, self._timing)
         frame = RequestFrame(
             self._topics.read(message.topic),
             message.received_s,
-            until_s,
+            None if message.expiry_s is None else message.received_s + message.expiry_s,
             f"mqtt:{back.topic}",
             traceparent(message),
         )
@@ -219,7 +215,7 @@ class MqttRequests(Generic[Asked]):
             correlation = {"correlation": back.correlation.decode()}
             reply = replace(reply, parameters={**reply.parameters, **correlation})
         body, header_bytes = self._ports.codec.write(reply, asked)
-        left_s = None if message.expiry_s is None else until_s - time.monotonic()
+        left_s = None if message.expiry_s is None else call.deadline_s - time.monotonic()
         if self._publish(entry, body, answer_properties(back, header_bytes, left_s)):
             self._count("answered")
             self._done(entry)

@@ -10,13 +10,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.configuration.settings import Settings
-from gateway.daemon.mqtt_requests import MqttRequests, RequestFrame, RequestPorts
-from gateway.errors import DeadlineQueued, ForbiddenTopic, Malformed, UnknownModel
+from gateway.daemon.mqtt_requests import MqttRequests, RequestPorts
+from gateway.daemon.request_codec import RequestCodec
+from gateway.errors import DeadlineQueued, ForbiddenTopic, UnknownModel
 from gateway.mqtt.connection import Connection
 from gateway.operations.metrics import Metrics
 from gateway.serving.broker.request_topic import RequestTopics
 from gateway.serving.call import InferCall, InferReply, InputTensor, OutputTensor
-from gateway.serving.model_view import IndexEntry, ModelStatistics, ModelView
+from gateway.serving.model_view import IndexEntry, ModelStatistics, ModelView, TensorView
+from gateway.serving.rest.infer_words import InferWords
 from tests.mqtt.watch import Watch, connect, settings_for, soon
 
 INFER = "gw/porch/v2/models/adder/infer"
@@ -36,7 +38,10 @@ class Adder:
         self.remark = ""
 
     def view(self, name: str, version: str = "") -> ModelView:
-        raise UnknownModel(f"no model is named {name!r}")
+        if name != "adder":
+            raise UnknownModel(f"no model is named {name!r}")
+        tensor = TensorView("IN", "INT32", (-1,))
+        return ModelView(name, "1", ("1",), "", (tensor,), (replace(tensor, name="SUM"),), 0, 1, {})
 
     def is_ready(self, name: str, version: str = "") -> bool:
         return name == "adder"
@@ -77,44 +82,6 @@ def _plus_one(tensor: InputTensor) -> bytes:
     return struct.pack(f"<{count}i", *(value + 1 for value in struct.unpack(f"<{count}i", tensor.data)))
 
 
-class Codec:
-    """INT32 tensors in the protocol's two forms: enough of it for the door's own tests."""
-
-    def read(self, body: bytes, header_bytes: int | None, frame: RequestFrame) -> tuple[InferCall, bool]:
-        try:
-            said = json.loads(body[:header_bytes])
-            (tensor,) = said["inputs"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise Malformed(f"not a request: {error}") from None
-        data = (
-            struct.pack(f"<{len(tensor['data'])}i", *tensor["data"])
-            if header_bytes is None
-            else body[header_bytes:]
-        )
-        inputs = (InputTensor(tensor["name"], "INT32", tuple(tensor["shape"]), data),)
-        call = InferCall(
-            frame.address.model,
-            inputs,
-            frame.deadline_s,
-            frame.arrived_s,
-            version=frame.address.version,
-            id=said.get("id", ""),
-            caller=frame.caller,
-            trace=frame.trace,
-        )
-        return call, header_bytes is not None
-
-    def write(self, reply: InferReply, asked: bool) -> tuple[bytes, int | None]:
-        (output,) = reply.outputs
-        said = {"id": reply.id, "parameters": dict(reply.parameters), "version": reply.version}
-        if asked:
-            head = json.dumps(said).encode()
-            return head + bytes(output.data), len(head)
-        return json.dumps(
-            said | {"data": list(struct.unpack(f"<{len(output.data) // 4}i", output.data))}
-        ).encode(), None
-
-
 def body(*values: int, **more: object) -> bytes:
     """Return a request in JSON."""
     tensor = {"name": "IN", "datatype": "INT32", "shape": [len(values)], "data": values}
@@ -126,7 +93,7 @@ class Porch:
     """One gateway's door and somebody who asks at it."""
 
     adder: Adder
-    door: MqttRequests[bool]
+    door: MqttRequests[InferWords]
     client: Connection
     replies: Watch
     metrics: Metrics
@@ -173,9 +140,10 @@ async def porch(
 ) -> AsyncIterator[Porch]:
     """Open the door, and a client that is subscribed to its answers."""
     adder, metrics, replies = Adder(), Metrics(), Watch()
-    ports = RequestPorts(adder, Codec(), check_topic, metrics)
+    made = settings(door_url or url, most=most, version=version)
+    ports = RequestPorts(adder, RequestCodec(made.serving, adder), check_topic, metrics)
     async with (
-        MqttRequests(settings(door_url or url, most=most, version=version), "porch", ports) as door,
+        MqttRequests(made, "porch", ports) as door,
         connect(settings_for(url, version=version), replies, name) as client,
     ):
         client.subscribe("replies/#", 1, replies.take)

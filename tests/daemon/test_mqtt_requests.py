@@ -33,6 +33,12 @@ def error_of(message: Message) -> str:
     return str(said["label"])
 
 
+def sum_of(answer: bytes) -> list[int]:
+    """Return the numbers of an answer."""
+    numbers: list[int] = json.loads(answer)["outputs"][0]["data"]
+    return numbers
+
+
 @pytest.mark.parametrize("qos", [0, 1])
 def test_a_request_is_answered_where_it_says(broker: Broker, qos: int) -> None:
     async def scenario() -> None:
@@ -42,9 +48,9 @@ def test_a_request_is_answered_where_it_says(broker: Broker, qos: int) -> None:
             (message,) = place.replies.messages
             assert json.loads(message.payload) == {
                 "id": "x",
-                "parameters": {},
-                "version": "1",
-                "data": [2, 3],
+                "model_name": "adder",
+                "model_version": "1",
+                "outputs": [{"name": "SUM", "datatype": "INT32", "shape": [2], "data": [2, 3]}],
             }
             assert (message.topic, message.correlation, message.qos) == (REPLIES, b"\0seven", qos)
             assert message.content_type == "application/json"
@@ -58,7 +64,8 @@ def test_a_request_is_answered_where_it_says(broker: Broker, qos: int) -> None:
 def test_tensors_go_as_bytes_where_a_property_says_how_long_the_json_is(broker: Broker) -> None:
     async def scenario() -> None:
         async with porch(broker.url) as place:
-            head = json.dumps({"inputs": [{"name": "IN", "datatype": "INT32", "shape": [2]}]}).encode()
+            tensor = {"name": "IN", "datatype": "INT32", "shape": [2], "parameters": {"binary_data_size": 8}}
+            head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
             user = {"inference-header-content-length": str(len(head)), "traceparent": "00-ab-cd-01"}
             asked = PublishProperties("application/octet-stream", user, b"b", REPLIES)
             ask(
@@ -71,7 +78,7 @@ def test_tensors_go_as_bytes_where_a_property_says_how_long_the_json_is(broker: 
             (message,) = place.replies.messages
             assert message.content_type == "application/octet-stream"
             length = int(message.properties["inference-header-content-length"])
-            assert json.loads(answer[:length])["version"] == "3"
+            assert json.loads(answer[:length])["model_version"] == "3"
             assert struct.unpack("<2i", answer[length:]) == (8, 0)
             assert place.adder.calls[0].trace == "00-ab-cd-01"
 
@@ -91,7 +98,7 @@ def test_the_json_says_where_the_answer_goes_for_who_has_no_properties(broker: B
                 for payload in sorted(place.replies.payloads, key=lambda said: b"error" in said)
             )
             assert good["parameters"] == {"correlation": "tür 7"}
-            assert good["data"] == [2]
+            assert good["outputs"][0]["data"] == [2]
             assert (bad["label"], bad["correlation"]) == ("refused.malformed", "tür 7")
 
     asyncio.run(scenario())
@@ -187,6 +194,53 @@ def test_the_expiry_of_a_message_is_the_deadline_of_its_answer(broker: Broker) -
     asyncio.run(scenario())
 
 
+def test_a_request_may_name_less_time_than_its_message_lives_and_more_than_is_usual(broker: Broker) -> None:
+    async def scenario() -> None:
+        async with porch(broker.url) as place:
+            for expiry_s, timeout_s in (
+                (None, None),
+                (None, 60),
+                (40, None),
+                (40, 20),
+                (40, 60),
+                (900, None),
+            ):
+                said = {"parameters": {"timeout": timeout_s * 1_000_000}} if timeout_s else {}
+                ask(place, body(1, **said), PublishProperties(response_topic=REPLIES, expiry_s=expiry_s))
+            await place.answers(6)
+            left = [round(call.deadline_s - call.arrived_s) for call in place.adder.calls]
+            assert left == [30, 60, 40, 20, 40, 300]
+
+    asyncio.run(scenario())
+
+
+def test_a_body_without_json_is_the_one_input_of_its_model(broker: Broker) -> None:
+    async def scenario() -> None:
+        async with porch(broker.url) as place:
+            raw = PublishProperties("", {"inference-header-content-length": "0"}, b"", REPLIES)
+            ask(place, struct.pack("<3i", 1, 2, 3), raw)
+            (answer,) = await place.answers(1)
+            length = int(place.replies.messages[0].properties["inference-header-content-length"])
+            assert struct.unpack("<3i", answer[length:]) == (2, 3, 4)
+            ask(place, b"1", raw)
+            await place.answers(2)
+            assert error_of(place.replies.messages[1]) == "refused.malformed"
+
+    asyncio.run(scenario())
+
+
+def test_shared_memory_is_for_programs_of_this_machine(broker: Broker) -> None:
+    async def scenario() -> None:
+        async with porch(broker.url) as place:
+            where = {"shared_memory_region": "frames", "shared_memory_byte_size": 4}
+            tensor = {"name": "IN", "datatype": "INT32", "shape": [1], "parameters": where}
+            ask(place, json.dumps({"inputs": [tensor]}).encode())
+            await place.answers(1)
+            assert error_of(place.replies.messages[0]) == "refused.not_supported"
+
+    asyncio.run(scenario())
+
+
 def test_what_is_too_much_is_told_at_once(broker: Broker) -> None:
     async def scenario() -> None:
         async with porch(broker.url, most=2) as place:
@@ -236,7 +290,7 @@ def test_a_request_that_was_not_answered_when_the_wire_was_cut_is_answered_once_
             assert place.count("cancelled") == 2
             place.adder.open.set()
             (answer,) = await place.answers(1)
-            assert json.loads(answer)["data"] == [2]
+            assert sum_of(answer) == [2]
             assert len(place.adder.ran) == 1
             ask(place, body(3))
             assert len(await place.answers(2)) == 2
@@ -254,8 +308,8 @@ def test_the_broker_keeps_requests_for_a_gateway_that_is_away(broker: Broker) ->
             assert place.adder.cancelled == 1
             ask(place, body(2))
             async with porch(broker.url, name="later") as later:
-                await later.answers(2)
-                assert sorted(json.loads(said)["data"][0] for said in later.replies.payloads) == [2, 3]
+                await place.answers(2)
+                assert sorted(sum_of(said)[0] for said in place.replies.payloads) == [2, 3]
                 assert later.count("answered") == 2
 
     asyncio.run(scenario())

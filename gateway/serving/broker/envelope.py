@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from gateway.errors import GatewayError, Malformed, UnknownMedia
 from gateway.mqtt.message import Message, PublishProperties
+from gateway.serving.rest.json_reading import read_object
 
 HEADER_LENGTH = "inference-header-content-length"
 TRACE = "traceparent"
@@ -21,6 +22,8 @@ ERROR = "error"
 JSON_TYPE = "application/json"
 BINARY_TYPE = "application/octet-stream"
 MOST_CORRELATION_BYTES = 4096
+# As deep as any configuration lets the body itself be.
+_DEEPEST = 512
 _TAKEN_TYPES = frozenset({"", JSON_TYPE, BINARY_TYPE})
 
 
@@ -39,24 +42,12 @@ class ReturnAddress:
     in_json: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Until when an answer is worth anything.
-
-    Attributes:
-        timeout_s: For requests that name no time.
-        max_timeout_s: Longest time that a request may name.
-    """
-
-    timeout_s: float
-    max_timeout_s: float
-
-
 def return_address(message: Message) -> ReturnAddress:
     """Return where the answer of a request goes.
 
     Raises:
         Malformed: It must be read from the JSON, which cannot be read, or is of the wrong kind there.
+        TooLarge: The JSON is too long or nested too deeply for that.
     """
     if message.response_topic:
         return ReturnAddress(message.response_topic, message.correlation)
@@ -78,14 +69,10 @@ def return_address(message: Message) -> ReturnAddress:
 
 
 def _parameters(message: Message) -> dict[str, object]:
-    length = header_length(message)
-    try:
-        said = json.loads(message.payload[:length])
-    except (ValueError, RecursionError) as error:
-        raise Malformed(f"not JSON: {str(error)[:200]}") from None
-    parameters = said.get("parameters", {}) if isinstance(said, dict) else None
+    said = read_object(message.payload[: header_length(message)], _DEEPEST)
+    parameters = said.get("parameters", {})
     if not isinstance(parameters, dict):
-        raise Malformed("needs a JSON object whose parameters are an object")
+        raise Malformed("parameters need an object")
     return parameters
 
 
@@ -119,13 +106,6 @@ def check_content_type(message: Message) -> None:
 def traceparent(message: Message) -> str:
     """Return the request's W3C trace context; empty for none."""
     return _property(message, TRACE) or ""
-
-
-def deadline_s(message: Message, timing: Timing) -> float:
-    """Return until when the answer is worth anything, absolute monotonic seconds."""
-    if message.expiry_s is None:
-        return message.received_s + timing.timeout_s
-    return message.received_s + min(float(message.expiry_s), timing.max_timeout_s)
 
 
 def answer_properties(
