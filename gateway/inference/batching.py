@@ -12,8 +12,8 @@ Rules (each a property in ``tests/inference/test_batching.py``):
    done in time goes only if there is nothing else, the latest deadline first. Else a queue that is longer
    than deadlines allow would spend its lanes on what is late when it is done.
 4. No stream gets more than one quantum of rows ahead of another that waits.
-5. A batch holds at most ``max_rows`` and no expired entry, and is cut where its
-   expected end would pass its tightest deadline.
+5. A batch holds at most ``max_rows``, or one entry that has more, and no expired entry, and is cut where
+   its expected end would pass its tightest deadline.
 6. Of a latest-wins stream at most one entry waits; the newest stays.
 7. Of an ordered stream at most one entry is away at a time, in arrival order.
 8. An entry marked ``alone`` shares its batch with nobody.

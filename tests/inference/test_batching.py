@@ -42,8 +42,9 @@ class BatcherMachine(RuleBasedStateMachine):
         stream=st.sampled_from(sorted(STREAMS)),
         patience_s=st.sampled_from([0.001, 0.01, 1.0, 2.0]),
         alone=st.booleans(),
+        rows=st.sampled_from([1, 1, 1, 2, 3, 5]),
     )
-    def add(self, stream: str, patience_s: float, alone: bool) -> None:
+    def add(self, stream: str, patience_s: float, alone: bool, rows: int) -> None:
         kind = STREAMS[stream]
         entry = Entry(
             self.ids,
@@ -52,10 +53,12 @@ class BatcherMachine(RuleBasedStateMachine):
             kind == LATEST,
             kind == ORDERED,
             alone and kind == QUEUED,
+            rows,
         )
         self.ids += 1
         older = [e for e in self.waiting.values() if e.stream == stream and entry.latest]
-        if not older and len(self.waiting) >= self.limits.max_queued_rows:
+        held = sum(each.rows for each in self.waiting.values())
+        if not older and held and held + rows > self.limits.max_queued_rows:
             with pytest.raises(Overloaded):
                 self.batcher.add(entry)
             return
@@ -104,7 +107,8 @@ class BatcherMachine(RuleBasedStateMachine):
             assert not [e for e in self.waiting.values() if self._runnable(e)]
 
     def _check_batch(self, batch: tuple[Entry, ...]) -> None:
-        assert 0 < len(batch) <= self.limits.max_rows  # rule 5
+        rows = sum(entry.rows for entry in batch)
+        assert len(batch) == 1 or 0 < rows <= self.limits.max_rows  # rule 5
         for entry in batch:
             assert entry.deadline_s > self.now_s
             assert self._runnable(entry)  # rule 7
@@ -113,7 +117,7 @@ class BatcherMachine(RuleBasedStateMachine):
             self._leave(entry)
             assert not entry.alone or len(batch) == 1  # rule 8
         if len(batch) > 1:
-            end_s = self.now_s + self.row_s * len(batch)
+            end_s = self.now_s + self.row_s * rows
             assert end_s <= min(e.deadline_s for e in batch) + 1e-9  # rule 5
 
     def _runnable(self, entry: Entry) -> bool:
