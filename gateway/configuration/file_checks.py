@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway.configuration.checks import Finding
@@ -26,26 +26,33 @@ def check_files(settings: Settings) -> Iterator[Finding]:
     for key in ("ca_file", "client_certificate_file", "client_key_file"):
         path = getattr(mqtt, key)
         if path:
-            yield from _file(f"mqtt.{key}", Path(path), is_private=key == "client_key_file")
+            yield from check_pem(f"mqtt.{key}", Path(path), is_private=key == "client_key_file")
     for name, model in settings.models.items():
         yield from _model(f"models.{name}", model)
 
 
-def check_mode(settings: Settings, written: str, mode: int) -> Iterator[Finding]:
-    """Yield a warning if a password stands in a configuration file that every user may read.
+def check_mode(settings: Settings, written: Callable[[str], str], mode: int) -> Iterator[Finding]:
+    """Yield a warning for every secret that stands in a configuration file that every user may read.
 
     Args:
         settings: What the file says.
-        written: The file's text from the place of the password on.
+        written: Returns the file's text from the place of a key's value on.
         mode: Its permissions.
     """
-    is_literal = not is_reference(written.lstrip("\"'"))
-    if settings.mqtt.password.value and is_literal and mode & stat.S_IROTH:
-        what = "stands in a file that every user may read; chmod 640, or write ${credential:NAME}"
-        yield Finding("mqtt.password", what, is_warning=True)
+    if not mode & stat.S_IROTH:
+        return
+    secrets = {"mqtt.password": settings.mqtt.password} | {
+        f"serving.access.tokens[{index}].token": each.token
+        for index, each in enumerate(settings.serving.access.tokens)
+    }
+    for path, secret in secrets.items():
+        if secret.value and not is_reference(written(path).lstrip("\"'")):
+            what = "stands in a file that every user may read; chmod 640, or write ${credential:NAME}"
+            yield Finding(path, what, is_warning=True)
 
 
-def _file(key: str, path: Path, *, is_private: bool) -> Iterator[Finding]:
+def check_pem(key: str, path: Path, *, is_private: bool) -> Iterator[Finding]:
+    """Yield what is wrong with a PEM file; a private one that others may read is unwise."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode

@@ -16,7 +16,9 @@ from gateway.configuration.file_checks import check_files, check_mode
 from gateway.configuration.place import Positions
 from gateway.configuration.reader import MAX_ISSUES, in_order, read_leniently
 from gateway.configuration.secrets import SecretSource
+from gateway.configuration.serving_checks import check_serving
 from gateway.configuration.settings import Settings
+from gateway.configuration.tls_checks import check_tls
 from gateway.configuration.update_checks import check_updates
 from gateway.errors import ConfigError
 
@@ -72,10 +74,19 @@ def inspect(path: str | Path, environment: Mapping[str, str] | None = None) -> L
     source = SecretSource(os.environ if environment is None else environment, base_dir)
     reading = read_leniently(data, file, Settings, secrets=source)
     settings = absolute(reading.value, base_dir)
-    written = text_from(data.decode(), reading.positions.at("mqtt.password"))
+    text = data.decode()
+
+    def written(key: str) -> str:
+        return text_from(text, reading.positions.at(key))
+
     # More than can be told need not be found: names are compared for each finding.
     found = chain(
-        check(settings), check_updates(settings), check_files(settings), check_mode(settings, written, mode)
+        check(settings),
+        check_serving(settings),
+        check_updates(settings),
+        check_files(settings),
+        check_tls(settings.serving.tls),
+        check_mode(settings, written, mode),
     )
     findings = list(islice(found, 2 * MAX_ISSUES))
     wrong = _beside(reading.issues, (f for f in findings if not f.is_warning))
@@ -119,9 +130,22 @@ def absolute(settings: Settings, base_dir: Path) -> Settings:
         store_dir=resolved(settings.updates.store_dir),
         inbox_dir=resolved(settings.updates.inbox_dir),
     )
+    tls = replace(
+        settings.serving.tls,
+        certificate_file=resolved(settings.serving.tls.certificate_file),
+        key_file=resolved(settings.serving.tls.key_file),
+        client_ca_file=resolved(settings.serving.tls.client_ca_file),
+    )
+    memory = settings.serving.shared_memory
+    serving = replace(
+        settings.serving,
+        tls=tls,
+        models_dir=resolved(settings.serving.models_dir),
+        shared_memory=replace(memory, socket=resolved(memory.socket)),
+    )
     identity = replace(settings.gateway, cache_dir=resolved(settings.gateway.cache_dir))
     models = {name: replace(model, path=resolved(model.path)) for name, model in settings.models.items()}
-    return replace(settings, mqtt=mqtt, gateway=identity, models=models, updates=updates)
+    return replace(settings, mqtt=mqtt, gateway=identity, models=models, updates=updates, serving=serving)
 
 
 def _source(repository: str, resolved: Callable[[str], str]) -> str:

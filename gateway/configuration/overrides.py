@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from gateway.configuration.nearest import nearest
 from gateway.configuration.place import Place, Positions
 from gateway.configuration.reader import read_word
 from gateway.configuration.secrets import SecretSource
+from gateway.configuration.serving_checks import check_serving
 from gateway.configuration.settings import Settings
 from gateway.configuration.shape import Key, Leaf, MapOf, Section, section_of
+from gateway.configuration.tls_checks import check_tls
 from gateway.errors import ConfigError
 
 _PLACE = Positions("--set", {"": Place(0, 0)})
@@ -96,7 +99,10 @@ def _set(holder: Any, names: Sequence[str], value: object) -> Any:
 
 
 def _found(settings: Settings) -> Iterator[tuple[str, str]]:
-    for finding in (*check(settings), *check_files(settings)):
+    found = chain(
+        check(settings), check_serving(settings), check_files(settings), check_tls(settings.serving.tls)
+    )
+    for finding in found:
         if not finding.is_warning:
             yield finding.path, finding.what
 
