@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
@@ -109,6 +109,16 @@ class Log:
     def enabled(self, level: Level) -> bool:
         """Say whether events of this severity are written: spares building costly fields."""
         return level >= self._form.level
+
+    @property
+    def level(self) -> Level:
+        """Least severity that is written."""
+        return self._form.level
+
+    def set_level(self, level: Level) -> None:
+        """Write this severity and above from now on, until ``configure()`` is called again."""
+        with self._lock:
+            self._form = replace(self._form, level=level)
 
     def library(self, logger: str, level: Level, text: str, error: BaseException | None = None) -> None:
         """Log what a library said, under the severity that it gave."""

@@ -59,9 +59,7 @@ class Datatype:
 def _integers() -> Iterable[Datatype]:
     for bits in (8, 16, 32, 64):
         size = bits // 8
-        yield Datatype(
-            f"UINT{bits}", Kind.INTEGER, size, f"<u{size}", f"TYPE_UINT{bits}", 0, 2**bits - 1
-        )
+        yield Datatype(f"UINT{bits}", Kind.INTEGER, size, f"<u{size}", f"TYPE_UINT{bits}", 0, 2**bits - 1)
         low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
         yield Datatype(f"INT{bits}", Kind.INTEGER, size, f"<i{size}", f"TYPE_INT{bits}", low, high)
 
@@ -135,13 +133,12 @@ def check_bytes(datatype: Datatype, shape: Sequence[int], data: Buffer, tensor: 
             raise TooLarge(f"{tensor}: {count} elements of BYTES, at most {MOST_TEXTS} are taken")
         found = sum(1 for _ in islice(split_bytes(data, tensor), count + 1))
         if found != count:
-            raise Malformed(f"{tensor}: holds {'more' if found > count else found} elements; shape {list(shape)} takes {count}")
+            held = "more" if found > count else found
+            raise Malformed(f"{tensor}: holds {held} elements; shape {list(shape)} takes {count}")
         return
     needed = count * datatype.size
     if len(data) != needed:
-        raise Malformed(
-            f"{tensor}: {len(data)} bytes; {datatype.name} of shape {list(shape)} takes {needed}"
-        )
+        raise Malformed(f"{tensor}: {len(data)} bytes; {datatype.name} of shape {list(shape)} takes {needed}")
     if datatype.kind is Kind.BOOLEAN and bytes(data).translate(None, b"\x00\x01"):
         raise Malformed(f"{tensor}: a BOOL is a byte of 0 or 1")
 

@@ -1,4 +1,4 @@
-"""A model's configuration in the words of Triton's ModelConfig, as its clients and load generators read it. Pure.
+"""A model's configuration in the words of Triton's ModelConfig, which load generators read. Pure.
 
 Only what is true of a model here is said: no field stands for something that the gateway does not do.
 """

@@ -106,5 +106,7 @@ def error_headers(error: errors.GatewayError) -> tuple[tuple[bytes, bytes], ...]
     if status_of(error) not in {429, 503}:
         return ()
     wait_s = error.attributes.get("retry_after_s")
-    usable = isinstance(wait_s, int | float) and math.isfinite(wait_s)
-    return ((b"retry-after", str(max(_RETRY_S, math.ceil(wait_s)) if usable else _RETRY_S).encode()),)
+    retry_s = _RETRY_S
+    if isinstance(wait_s, int | float) and math.isfinite(wait_s):
+        retry_s = max(retry_s, math.ceil(wait_s))
+    return ((b"retry-after", str(retry_s).encode()),)

@@ -63,7 +63,7 @@ def read_request(body: Buffer, json_bytes: int | None, max_depth: int) -> InferW
     if "inputs" not in members:
         raise Malformed("inputs is missing")
     parameters = member_object(members, "parameters", "")
-    _check_parameters(parameters, "parameters")
+    check_parameters(parameters, "parameters")
     outputs = member_list(members, "outputs", "", MOST_TENSORS)
     return InferWords(
         inputs=_inputs(member_list(members, "inputs", "", MOST_TENSORS), view[length:]),
@@ -92,7 +92,9 @@ def read_raw(body: Buffer, view: ModelView) -> InferWords:
         shape = tuple(max(size, 1) for size in tensor.shape)
         if element_count(shape, name) != 1:
             raise NotSupported(f"{name}: a raw binary request holds one element of BYTES")
-        return InferWords((InputWords(tensor.name, tensor.datatype, shape, join_bytes([body])),), (), "", True)
+        return InferWords(
+            (InputWords(tensor.name, tensor.datatype, shape, join_bytes([body])),), (), "", True
+        )
     shape = _raw_shape(tensor, len(body), datatype.size, batched=view.max_batch_rows > 0)
     check_bytes(datatype, shape, body, name)
     return InferWords((InputWords(tensor.name, tensor.datatype, shape, body),), (), "", True)
@@ -101,7 +103,9 @@ def read_raw(body: Buffer, view: ModelView) -> InferWords:
 def _raw_shape(tensor: TensorView, length: int, size: int, *, batched: bool) -> tuple[int, ...]:
     shape = (1, *tensor.shape[1:]) if batched and tensor.shape else tensor.shape
     if shape.count(-1) > 1:
-        raise NotSupported(f"input {tensor.name}: a raw binary request leaves one axis open, not {list(shape)}")
+        raise NotSupported(
+            f"input {tensor.name}: a raw binary request leaves one axis open, not {list(shape)}"
+        )
     if -1 not in shape:
         return shape
     step = size * element_count([each for each in shape if each != -1], tensor.name)
@@ -132,8 +136,12 @@ def read_sequence(parameters: Members) -> Sequence | None:
     return Sequence(name, start, end)
 
 
-def _check_parameters(parameters: Members, path: str) -> None:
-    """Refuse reserved names, and values that no parameter has; what nobody knows is passed over."""
+def check_parameters(parameters: Members, path: str) -> None:
+    """Refuse reserved names, and values that no parameter has; what nobody knows is passed over.
+
+    Raises:
+        Malformed: There is one.
+    """
     for name, value in parameters.items():
         if name.startswith("triton_"):
             raise Malformed(f"{path}: {name[:80]!a} is reserved")
@@ -173,7 +181,7 @@ def _input(found: object, path: str, left: _Rest) -> InputWords:
     shape = _shape(found, path)
     count = element_count(shape, words)
     parameters = member_object(found, "parameters", path)
-    _check_parameters(parameters, f"{path}.parameters")
+    check_parameters(parameters, f"{path}.parameters")
     binary = member_whole(parameters, "binary_data_size", f"{path}.parameters")
     region = _region(parameters, f"{path}.parameters")
     ways = ("data" in found) + (binary is not None) + (region is not None)
@@ -221,7 +229,7 @@ def _output(found: object, path: str) -> OutputWords:
     if not isinstance(found, dict):
         raise Malformed(f"{path} needs an object")
     parameters = member_object(found, "parameters", path)
-    _check_parameters(parameters, f"{path}.parameters")
+    check_parameters(parameters, f"{path}.parameters")
     region = _region(parameters, f"{path}.parameters")
     binary = member_flag(parameters, "binary_data", f"{path}.parameters")
     if region is not None and binary:

@@ -86,7 +86,7 @@ def _add(
     said: dict[str, Any] = {"name": output.name, "datatype": output.datatype, "shape": list(output.shape)}
     draft.outputs.append(said)
     if wish.region is not None:
-        # Neither data nor parameters: clients read the region, and some end at parameters that they do not expect.
+        # Neither data nor parameters: some clients end at parameters that they do not expect.
         if regions is None:
             raise NotSupported(f"output {output.name}: there is no shared memory over this door")
         part = wish.region

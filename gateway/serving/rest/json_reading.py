@@ -23,7 +23,7 @@ MOST_JSON_BYTES: Final = 16_777_216
 _MOST_CONTAINERS: Final = 500_000
 _MOST_QUOTES: Final = 1_000_000
 # A string is taken whole, so that brackets in it do not count.
-_NESTING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]'.encode(), re.DOTALL)
+_NESTING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 
 
 def read_json(data: Buffer, max_depth: int) -> object:
@@ -38,7 +38,9 @@ def read_json(data: Buffer, max_depth: int) -> object:
         TooLarge: It is nested deeper, or longer than ``MOST_JSON_BYTES``.
     """
     if len(data) > MOST_JSON_BYTES:
-        raise TooLarge(f"JSON of {len(data)} bytes: at most {MOST_JSON_BYTES} are read; send tensors in binary")
+        raise TooLarge(
+            f"JSON of {len(data)} bytes: at most {MOST_JSON_BYTES} are read; send tensors in binary"
+        )
     raw = bytes(data)
     objects = raw.count(b"{")
     containers = objects + raw.count(b"[")

@@ -1,0 +1,48 @@
+"""Sends an answer: compressed if the client wants that and it is worth it, whole, with its length."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.serving.asgi import Send
+from gateway.serving.rest.encodings import IDENTITY, compress, wanted_encoding
+from gateway.serving.rest.exchange import BINARY, Reply
+
+_LEAST_COMPRESSED: Final = 1024
+_COMPRESSED_ASIDE: Final = 65_536
+_PLAIN: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+
+
+async def answer(reply: Reply, method: str, headers: Mapping[bytes, bytes], send: Send) -> None:
+    """Send an answer.
+
+    Args:
+        reply: What is said.
+        method: Of the request: HEAD gets no body.
+        headers: Of the request.
+        send: ASGI's.
+    """
+    body, encoding = reply.body, IDENTITY
+    accepted = headers.get(b"accept-encoding")
+    if accepted is not None and len(body) >= _LEAST_COMPRESSED:
+        encoding = _encoding(reply, accepted.decode("latin-1"))
+        if encoding != IDENTITY:
+            aside = len(body) > _COMPRESSED_ASIDE
+            body = await asyncio.to_thread(compress, body, encoding) if aside else compress(body, encoding)
+    said = [*_PLAIN, *reply.headers]
+    if reply.status != 204:
+        said.append((b"content-length", str(len(body)).encode()))
+    if reply.content_type:
+        said += [(b"content-type", reply.content_type), (b"vary", b"accept-encoding")]
+    if encoding != IDENTITY:
+        said.append((b"content-encoding", encoding.encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": said})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+
+
+def _encoding(reply: Reply, accepted: str) -> str:
+    """Return how to compress; bytes of tensors hardly shrink, so only who asks for that alone gets it."""
+    encoding, is_wish = wanted_encoding(accepted)
+    return encoding if is_wish or reply.content_type != BINARY else IDENTITY

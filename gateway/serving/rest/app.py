@@ -1,0 +1,264 @@
+"""The REST door: the Open Inference Protocol with Triton's extensions as one ASGI application.
+
+Every request goes the same way: its path is looked up, its caller let in, its body
+taken within bounds, its handler asked, and whatever comes of it, answer or error,
+is said in one form. Who leaves is not waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from gateway.configuration.serving_settings import ServingSettings
+from gateway.errors import GatewayBug, GatewayError, UnknownMedia
+from gateway.operations.log import log
+from gateway.serving.access.caller import Caller
+from gateway.serving.access.http_peer import http_peer
+from gateway.serving.access.peer import Peer
+from gateway.serving.asgi import Receive, Scope, Send
+from gateway.serving.door_count import CANCELLED, DoorCount
+from gateway.serving.model_view import Health, Models, Repository
+from gateway.serving.regions import Regions
+from gateway.serving.rest.answering import answer
+from gateway.serving.rest.bodies import Body, ClientLeft, Room
+from gateway.serving.rest.error_codes import error_document, error_headers, status_of
+from gateway.serving.rest.exchange import Ask, Handler, Reply, json_reply
+from gateway.serving.rest.infer_call import Timing
+from gateway.serving.rest.infer_page import InferPage, check_content_type
+from gateway.serving.rest.leaving import while_there
+from gateway.serving.rest.memory_pages import MemoryPages
+from gateway.serving.rest.model_pages import ModelPages
+from gateway.serving.rest.routes import Match, Route, match
+from gateway.serving.rest.server_pages import ServerPages
+from gateway.serving.rest.setting_pages import LogLevel, SettingPages
+
+EXTENSIONS: Final = (
+    "binary_tensor_data",
+    "classification",
+    "generate",
+    "logging",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "sequence",
+    "statistics",
+)
+_SHARED_MEMORY: Final = "system_shared_memory"
+
+# What is taken back when the client leaves; a load that has begun goes on for everybody else.
+_CANCELLED_WITH_CLIENT: Final = frozenset({"infer", "generate", "generate_stream"})
+
+
+class Admitted(Protocol):
+    """One request that was let in, until its block is left."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks."""
+        ...
+
+    def failed(self, label: str) -> None:
+        """Note the label of the error that was answered."""
+        ...
+
+
+class Gate(Protocol):
+    """Lets requests in."""
+
+    def admit(self, peer: Peer, need: str, call: str = "", on: str = "") -> AbstractContextManager[Admitted]:
+        """Let a request in, or say why not.
+
+        Raises:
+            AccessRefused: Whoever asks may not.
+            RateLimited: Too often, or too many at a time.
+            Overloaded: Too many clients at a time.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RestParts:
+    """What stands behind the door.
+
+    Attributes:
+        models: Answers.
+        repository: Loads and unloads.
+        health: Whether the gateway answers.
+        regions: Shared memory of programs of this machine; None where it is off.
+        gate: Lets requests in.
+        count: Counts them.
+        log: What is logged.
+    """
+
+    models: Models
+    repository: Repository
+    health: Health
+    regions: Regions | None
+    gate: Gate
+    count: DoorCount
+    log: LogLevel
+
+
+class RestApp:
+    """The application; an instance is called once per request."""
+
+    def __init__(self, parts: RestParts, settings: ServingSettings) -> None:
+        """Prepare.
+
+        Args:
+            parts: What stands behind it.
+            settings: Its name and limits.
+        """
+        self._gate = parts.gate
+        self._count = parts.count
+        self._room = Room(settings.max_body_bytes)
+        self._handlers = _handlers(parts, settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises:
+            ValueError: The scope is not of HTTP: there is nothing else here.
+
+        Cancel-safe: what was asked of models is cancelled.
+        """
+        if scope["type"] != "http":
+            raise ValueError(f"the REST door does not speak {scope['type']}")
+        headers = {name.lower(): value for name, value in scope["headers"]}
+        try:
+            reply = await self._reply(scope, receive, headers)
+        except ClientLeft:
+            return
+        await answer(reply, scope["method"], headers, send)
+
+    async def _reply(self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]) -> Reply:
+        found = match(_raw_path(scope))
+        if found is None:
+            return json_reply({"error": "Not Found", "label": "refused.unknown_path"}, 404)
+        method = scope["method"]
+        route = found.route(method)
+        if route is None:
+            return _no_such_method(method, found)
+        with self._count.request(route.action) as counted:
+            try:
+                reply = await self._let_in(route, found, scope, receive, headers)
+            except ClientLeft:
+                counted.failed(CANCELLED)
+                raise
+            if reply.label:
+                counted.failed(reply.label)
+            return reply
+
+    async def _let_in(
+        self, route: Route, found: Match, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]
+    ) -> Reply:
+        arrived_s = time.monotonic()
+        on = found.names.get("model") or found.names.get("region") or ""
+        try:
+            with self._gate.admit(http_peer(scope), route.need, route.action, on) as admitted:
+                reply = await self._handle(route, found, receive, headers, (admitted.caller, arrived_s))
+                if reply.label:
+                    admitted.failed(reply.label)
+                return reply
+        except GatewayError as error:
+            return error_reply(error)
+
+    async def _handle(
+        self,
+        route: Route,
+        found: Match,
+        receive: Receive,
+        headers: Mapping[bytes, bytes],
+        asked: tuple[Caller, float],
+    ) -> Reply:
+        """Answer a request that was let in: every error of the gateway's becomes an answer here."""
+        try:
+            with Body(self._room) as body:
+                read = await self._body(route, body, receive, headers)
+                ask = Ask(found.names, headers, read, *asked)
+                work = self._handlers[route.action](ask)
+                if route.action in _CANCELLED_WITH_CLIENT:
+                    return await while_there(receive, work)
+                return await work
+        except GatewayError as error:
+            return error_reply(error)
+        except (ClientLeft, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one broken request must not end the connection or the gateway
+            log.event("http_failed", path=route.path, error=error)
+            return error_reply(GatewayBug("the gateway failed at this request; its log says why"))
+
+    async def _body(
+        self, route: Route, body: Body, receive: Receive, headers: Mapping[bytes, bytes]
+    ) -> bytes | memoryview:
+        if route.method == "GET":
+            return b""
+        read = await body.read(receive, headers)
+        if len(read):
+            check_content_type(headers.get(b"content-type", b""))
+        return read
+
+
+def error_reply(error: GatewayError) -> Reply:
+    """Return the answer that tells of an error."""
+    headers = error_headers(error)
+    if isinstance(error, UnknownMedia):
+        headers = (*headers, (b"accept-encoding", b"gzip, deflate"))
+    return json_reply(error_document(error), status_of(error), headers, error.label)
+
+
+def _no_such_method(method: str, found: Match) -> Reply:
+    allow = ((b"allow", found.allow),)
+    if method == "OPTIONS":
+        return Reply(204, headers=allow)
+    return json_reply({"error": "Method Not Allowed", "label": "refused.method"}, 405, allow)
+
+
+def _raw_path(scope: Scope) -> bytes:
+    """Return the path as it was sent; a server that does not keep it gives it decoded alone."""
+    raw: bytes | None = scope.get("raw_path")
+    return raw.partition(b"?")[0] if raw is not None else scope["path"].encode("utf-8", "replace")
+
+
+def _handlers(parts: RestParts, settings: ServingSettings) -> Mapping[str, Handler]:
+    depth = settings.max_json_depth
+    extensions = EXTENSIONS if parts.regions is None else (*EXTENSIONS, _SHARED_MEMORY)
+    server = ServerPages(settings.name, extensions, parts.models, parts.repository, parts.health, depth)
+    model = ModelPages(parts.models)
+    timing = Timing(settings.timeout_s, settings.max_timeout_s)
+    infer = InferPage(parts.models, parts.regions, timing, depth)
+    memory = MemoryPages(parts.regions, depth)
+    setting = SettingPages(parts.log, parts.models, depth)
+    return {
+        "server_metadata": server.metadata,
+        "openapi": server.openapi,
+        "live": server.live,
+        "ready": server.ready,
+        "models": server.models,
+        "index": server.index,
+        "load": server.load,
+        "unload": server.unload,
+        "model_metadata": model.metadata,
+        "model_ready": model.ready,
+        "model_config": model.config,
+        "statistics": model.statistics,
+        "all_statistics": model.all_statistics,
+        "infer": infer.infer,
+        "generate": infer.generate,
+        "generate_stream": infer.generate_stream,
+        "system_memory": memory.status,
+        "register_system_memory": memory.register,
+        "unregister_system_memory": memory.unregister,
+        "cuda_memory": memory.cuda_status,
+        "register_cuda_memory": memory.register_cuda,
+        "unregister_cuda_memory": memory.unregister_cuda,
+        "log_settings": setting.log_settings,
+        "set_log_settings": setting.set_log_settings,
+        "trace_settings": setting.trace_settings,
+        "set_trace_settings": setting.set_trace_settings,
+    }

@@ -1,0 +1,229 @@
+"""The shapes of bodies in the OpenAPI document of the REST door. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gateway.serving.datatypes import DATATYPES, MOST_AXES
+from gateway.serving.rest.infer_request import MOST_TENSORS
+from gateway.serving.rest.json_fields import MOST_NAME
+
+Schema = dict[str, Any]
+
+TEXT: Final[Schema] = {"type": "string"}
+FLAG: Final[Schema] = {"type": "boolean"}
+COUNT: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": MOST_NAME}
+
+
+def listed(items: Schema, **more: Any) -> Schema:
+    """Return the schema of an array."""
+    return {"type": "array", "items": items, **more}
+
+
+def members(properties: dict[str, Schema], *optional: str, **more: Any) -> Schema:
+    """Return the schema of an object; every member that is not ``optional`` is there."""
+    required = [name for name in properties if name not in optional]
+    needs = {"required": required} if required else {}
+    return {"type": "object", "properties": properties, **needs, **more}
+
+
+def named(name: str) -> Schema:
+    """Return a reference to a schema of the document."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_VALUE: Final[Schema] = {"type": ["boolean", "number", "string"]}
+# Reserved names are refused, and so is everything that is no plain value.
+_MORE: Final[Schema] = {"additionalProperties": _VALUE, "propertyNames": {"not": {"pattern": "^triton_"}}}
+_SHAPE: Final[Schema] = listed({"type": "integer", "minimum": 0, "maximum": 2**31 - 1}, maxItems=MOST_AXES)
+_REGION: Final[dict[str, Schema]] = {
+    "shared_memory_region": {"type": "string", "maxLength": MOST_NAME},
+    "shared_memory_byte_size": COUNT,
+    "shared_memory_offset": COUNT,
+}
+_TENSOR: Final[Schema] = members(
+    {"name": TEXT, "datatype": {"enum": list(DATATYPES)}, "shape": listed({"type": "integer"})}
+)
+_DURATION: Final[Schema] = members({"count": COUNT, "ns": COUNT})
+
+_REQUEST: Final[Schema] = members(
+    {
+        "id": {"type": "string", "maxLength": MOST_NAME},
+        "parameters": members(
+            {
+                "binary_data_output": FLAG,
+                "timeout": {
+                    **COUNT,
+                    "description": "Microseconds until the answer is worth nothing; 0: not said.",
+                },
+                "priority": {"type": "integer", "minimum": 0, "maximum": 2**64 - 1},
+                "sequence_id": {
+                    "type": ["integer", "string"],
+                    "minimum": 0,
+                    "maximum": 2**64 - 1,
+                    "maxLength": 128,
+                },
+                "sequence_start": FLAG,
+                "sequence_end": FLAG,
+            },
+            *("binary_data_output", "timeout", "priority", "sequence_id", "sequence_start", "sequence_end"),
+            **_MORE,
+        ),
+        "inputs": listed(named("InputTensor"), maxItems=MOST_TENSORS),
+        "outputs": listed(named("WantedOutput"), maxItems=MOST_TENSORS),
+    },
+    *("id", "parameters", "outputs"),
+)
+_INPUT: Final[Schema] = members(
+    {
+        "name": NAME,
+        "datatype": {"enum": list(DATATYPES)},
+        "shape": _SHAPE,
+        "parameters": members({"binary_data_size": COUNT, **_REGION}, "binary_data_size", *_REGION, **_MORE),
+        "data": {"type": "array", "description": "Flat, or nested as the shape says."},
+    },
+    *("parameters", "data"),
+    description="Exactly one of data, binary_data_size and shared_memory_region says where the elements are.",
+)
+_OUTPUT: Final[Schema] = members(
+    {
+        "name": NAME,
+        "parameters": members(
+            {
+                "binary_data": FLAG,
+                "classification": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+                **_REGION,
+            },
+            *("binary_data", "classification"),
+            *_REGION,
+            **_MORE,
+        ),
+    },
+    "parameters",
+)
+_RESPONSE: Final[Schema] = members(
+    {
+        "id": TEXT,
+        "model_name": TEXT,
+        "model_version": TEXT,
+        "parameters": {"type": "object", "additionalProperties": _VALUE},
+        "outputs": listed(
+            members(
+                {
+                    "name": TEXT,
+                    "datatype": {"enum": list(DATATYPES)},
+                    "shape": _SHAPE,
+                    "parameters": members({"binary_data_size": COUNT}),
+                    "data": listed(
+                        {
+                            "type": ["boolean", "number", "string", "null"],
+                            "description": "null stands for NaN and infinities.",
+                        }
+                    ),
+                },
+                *("parameters", "data"),
+            )
+        ),
+    },
+    *("id", "parameters"),
+)
+_STATISTICS: Final[Schema] = members(
+    {
+        "model_stats": listed(
+            members(
+                {
+                    "name": TEXT,
+                    "version": TEXT,
+                    "last_inference": COUNT,
+                    "inference_count": COUNT,
+                    "execution_count": COUNT,
+                    "inference_stats": {"type": "object", "additionalProperties": _DURATION},
+                    "batch_stats": listed({"type": "object"}),
+                }
+            )
+        )
+    }
+)
+
+SCHEMAS: Final[dict[str, Schema]] = {
+    "Error": members(
+        {
+            "error": {**TEXT, "description": "What is wrong, where, and what to do."},
+            "label": {**TEXT, "description": "The stable name of the kind of error."},
+            "facts": {"type": "object"},
+            "causes": listed({"type": "object"}),
+        },
+        *("facts", "causes"),
+    ),
+    "InputTensor": _INPUT,
+    "WantedOutput": _OUTPUT,
+    "InferRequest": _REQUEST,
+    "InferResponse": _RESPONSE,
+    "Live": members({"live": FLAG}),
+    "Ready": members({"ready": FLAG}),
+    "ModelReady": members({"name": TEXT, "ready": FLAG}),
+    "ServerMetadata": members({"name": TEXT, "version": TEXT, "extensions": listed(TEXT)}),
+    "ModelNames": members({"models": listed(TEXT)}),
+    "ModelMetadata": members(
+        {
+            "name": TEXT,
+            "versions": listed(TEXT),
+            "platform": TEXT,
+            "inputs": listed(_TENSOR),
+            "outputs": listed(_TENSOR),
+            "properties": {"type": "object", "additionalProperties": TEXT},
+        }
+    ),
+    "ModelConfig": members(
+        {"name": TEXT, "platform": TEXT, "max_batch_size": COUNT}, additionalProperties=True
+    ),
+    "Statistics": _STATISTICS,
+    "IndexRequest": members({"ready": FLAG}, "ready"),
+    "Index": listed(
+        members(
+            {
+                "name": TEXT,
+                "version": TEXT,
+                "state": {"enum": ["READY", "LOADING", "UNLOADING", "UNAVAILABLE"]},
+                "reason": TEXT,
+            }
+        )
+    ),
+    "LoadRequest": members({"parameters": {"type": "object"}}, "parameters"),
+    "UnloadRequest": members(
+        {"parameters": members({"unload_dependents": FLAG}, "unload_dependents")}, "parameters"
+    ),
+    "LogSettings": members(
+        {
+            "log_file": TEXT,
+            "log_info": FLAG,
+            "log_warning": FLAG,
+            "log_error": FLAG,
+            "log_verbose_level": COUNT,
+            "log_format": TEXT,
+        },
+        *("log_file", "log_info", "log_warning", "log_error", "log_verbose_level", "log_format"),
+        additionalProperties=False,
+    ),
+    "TraceSettings": members(
+        {
+            "trace_file": TEXT,
+            "trace_level": listed(TEXT),
+            "trace_rate": TEXT,
+            "trace_count": TEXT,
+            "log_frequency": TEXT,
+            "trace_mode": TEXT,
+        }
+    ),
+    "TraceChange": {"type": "object"},
+    "Region": members({"key": NAME, "offset": COUNT, "byte_size": COUNT}, "offset"),
+    "Regions": listed(members({"name": TEXT, "key": TEXT, "offset": COUNT, "byte_size": COUNT})),
+    "Generated": members({"model_name": TEXT, "model_version": TEXT}, additionalProperties=True),
+    "GenerateRequest": {
+        "type": "object",
+        "description": "Names of inputs with values or arrays; others are parameters.",
+    },
+    "Nothing": {"type": "object"},
+    "Document": {"type": "object"},
+}

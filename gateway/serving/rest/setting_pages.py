@@ -1,0 +1,130 @@
+"""The pages of log and trace settings: what is true now, and what of it can be changed while running."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from gateway.errors import Malformed, NotSupported
+from gateway.operations.events import Level
+from gateway.serving.model_view import Models
+from gateway.serving.rest.exchange import Ask, Reply, json_reply
+from gateway.serving.rest.json_fields import Members, member_flag, member_whole
+from gateway.serving.rest.json_reading import read_object
+
+Document = dict[str, object]
+
+_LOG_NAMES: Final = ("log_file", "log_info", "log_warning", "log_error", "log_verbose_level", "log_format")
+# Nothing is traced: the settings of a server that traces nothing, in its protocol's words.
+_TRACE: Final[Document] = {
+    "trace_file": "",
+    "trace_level": ["OFF"],
+    "trace_rate": "1000",
+    "trace_count": "-1",
+    "log_frequency": "0",
+    "trace_mode": "triton",
+}
+
+
+class LogLevel(Protocol):
+    """The log, as far as it is set from here."""
+
+    @property
+    def level(self) -> Level:
+        """Least severity that is written."""
+        ...
+
+    def set_level(self, level: Level) -> None:
+        """Write this severity and above from now on, until the configuration says otherwise."""
+        ...
+
+
+class SettingPages:
+    """Handles ``/v2/logging`` and ``trace/setting``."""
+
+    def __init__(self, log: LogLevel, models: Models, max_depth: int) -> None:
+        self._log = log
+        self._models = models
+        self._max_depth = max_depth
+
+    async def log_settings(self, _ask: Ask) -> Reply:
+        """Say what is logged."""
+        return json_reply(self._logging())
+
+    async def set_log_settings(self, ask: Ask) -> Reply:
+        """Change what is logged; what is not named stays.
+
+        Raises:
+            Malformed: A setting is of the wrong kind, unknown, or contradicts another.
+            NotSupported: It is known, and cannot be changed here.
+        """
+        members = read_object(ask.body, self._max_depth)
+        for name in members:
+            if name not in _LOG_NAMES:
+                raise Malformed(f"{name[:80]!a} is no setting: {', '.join(_LOG_NAMES)} are")
+        now = self._logging()
+        for name in ("log_file", "log_format"):
+            if name in members and members[name] != now[name]:
+                raise NotSupported(f"{name} is set in the configuration, under log:")
+        self._log.set_level(_level(members, now))
+        return json_reply(self._logging())
+
+    async def trace_settings(self, ask: Ask) -> Reply:
+        """Say that nothing is traced.
+
+        Raises:
+            UnknownModel: Nothing has the name that the path says.
+        """
+        self._check_model(ask)
+        return json_reply(_TRACE)
+
+    async def set_trace_settings(self, ask: Ask) -> Reply:
+        """Take settings that leave tracing off.
+
+        Raises:
+            UnknownModel: Nothing has the name that the path says.
+            Malformed: A setting is unknown.
+            NotSupported: Anything would be traced.
+        """
+        self._check_model(ask)
+        for name, value in read_object(ask.body, self._max_depth).items():
+            if name not in _TRACE:
+                raise Malformed(f"{name[:80]!a} is no setting: {', '.join(_TRACE)} are")
+            # Null asks for what is set for the whole server.
+            if value is not None and value != _TRACE[name] and value != [_TRACE[name]]:
+                raise NotSupported(
+                    "requests are not traced: send a traceparent to tell them apart in the log"
+                )
+        return json_reply(_TRACE)
+
+    def _check_model(self, ask: Ask) -> None:
+        if "model" in ask.names:
+            self._models.is_ready(ask.model)
+
+    def _logging(self) -> Document:
+        level = self._log.level
+        return {
+            "log_file": "",
+            "log_info": level <= Level.INFO,
+            "log_warning": level <= Level.WARNING,
+            "log_error": level <= Level.ERROR,
+            "log_verbose_level": int(level <= Level.DEBUG),
+            "log_format": "default",
+        }
+
+
+def _level(members: Members, now: Document) -> Level:
+    """Return the level that settings mean, those that are not named as they are."""
+    flags = {name: member_flag(members, name, "") for name in ("log_info", "log_warning", "log_error")}
+    info, warning, error = (now[name] if flag is None else flag for name, flag in flags.items())
+    verbose = member_whole(members, "log_verbose_level", "")
+    if verbose is None:
+        verbose = int(bool(now["log_verbose_level"])) if flags["log_info"] is not False else 0
+    if not error:
+        raise Malformed("log_error: errors are always logged")
+    if info and not warning:
+        raise Malformed("log_warning: warnings are logged where information is")
+    if verbose and not info:
+        raise Malformed("log_info: information is logged where details are")
+    if verbose:
+        return Level.DEBUG
+    return Level.INFO if info else Level.WARNING if warning else Level.ERROR
