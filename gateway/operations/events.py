@@ -109,6 +109,15 @@ EVENTS: Final[Mapping[str, EventKind]] = {
         ("address", "handed_over"),
     ),
     "http_failed": EventKind(_ERROR, "A status page raised; the client got a 500.", ("path",), ("path",)),
+    "rpc_failed": EventKind(
+        _ERROR,
+        "The gRPC door failed unexpectedly on a call; the client was told INTERNAL: please report it.",
+        ("method",),
+        ("method",),
+    ),
+    "rpc_certificate_unread": EventKind(
+        _WARNING, "The gRPC door's renewed certificate cannot be read; the one before it serves on."
+    ),
     # Who may use the doors.
     "access_refused": EventKind(
         _WARNING,
@@ -232,7 +241,71 @@ EVENTS: Final[Mapping[str, EventKind]] = {
     "model_out_of_service": EventKind(
         _ERROR, "A model does not serve; reload once the reason is gone.", ("model", "reason"), ("model",)
     ),
+    "model_loaded": EventKind(
+        _INFO,
+        "A model that was not loaded serves now, or one was loaded anew: for a request, or by order.",
+        ("model", "because", "after_s"),
+    ),
+    "model_load_failed": EventKind(
+        _WARNING,
+        "A model could not be loaded for a request or by order; the next request tries again after a while.",
+        ("model", "reason"),
+        ("model",),
+    ),
+    "model_unloaded": EventKind(
+        _INFO,
+        "A model's lanes ended, by order or because memory is short; it stays known.",
+        ("model", "because"),
+    ),
+    "alias_moved": EventKind(
+        _INFO,
+        "An alias leads elsewhere from the next request on.",
+        ("alias", "targets", "was", "because"),
+    ),
+    "alias_stuck": EventKind(
+        _WARNING,
+        "An alias goes on leading where it did: something that it should lead to does not serve.",
+        ("alias", "targets", "reason"),
+        ("alias",),
+    ),
+    "version_beside": EventKind(
+        _INFO,
+        "Another release of a model serves beside the one that its name leads to, or no longer.",
+        ("model", "release", "serves"),
+    ),
+    "version_trouble": EventKind(
+        _WARNING,
+        "A release that an alias names does not serve; it is tried again.",
+        ("model", "release", "reason"),
+        ("model", "release"),
+    ),
     "canary_failed": EventKind(_WARNING, "A model did not answer when asked.", ("model",), ("model",)),
+    # Drop-in models.
+    "drop_in_watched": EventKind(
+        _INFO,
+        "The folder for drop-in models is watched; slow says why changes are noticed late, if they are.",
+        ("folder", "slow"),
+    ),
+    "drop_in_serves": EventKind(
+        _INFO,
+        "A model that was dropped into the folder serves; missing names what its card should say besides.",
+        ("model", "file", "version", "took_s", "missing"),
+    ),
+    "drop_in_gone": EventKind(
+        _INFO, "A drop-in model's file has gone; it finishes what it holds.", ("model", "file")
+    ),
+    "drop_in_refused": EventKind(
+        _WARNING,
+        "What was dropped into the folder is not served; what served before goes on.",
+        ("file", "reason", "advice"),
+        ("file", "reason"),
+    ),
+    "drop_in_trouble": EventKind(
+        _WARNING,
+        "The folder for drop-in models cannot be read; what serves goes on until it can.",
+        ("folder", "reason"),
+        ("folder", "reason"),
+    ),
     # Sensors and frames.
     "sensor_presence": EventKind(
         _INFO,

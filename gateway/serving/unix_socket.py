@@ -38,14 +38,18 @@ class BoundPath:
                 Path(self.path).unlink()
 
 
-def bind_path(path: str) -> BoundPath:
+def bind_path(path: str, kind: socket.SocketKind = socket.SOCK_STREAM) -> BoundPath:
     """Listen at a path, for its owner and group; a file that a dead process left there is replaced.
+
+    Args:
+        path: Where.
+        kind: Bytes or packets.
 
     Raises:
         OSError: Somebody listens there, something else is there, or it cannot be made.
     """
-    _clear(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    clear_path(path)
+    sock = socket.socket(socket.AF_UNIX, kind)
     try:
         # Before bind, so that it is never open to more; after it, because the umask may have made it less.
         os.fchmod(sock.fileno(), _MODE)
@@ -60,7 +64,12 @@ def bind_path(path: str) -> BoundPath:
     return BoundPath(sock, path, (made.st_dev, made.st_ino))
 
 
-def _clear(path: str) -> None:
+def clear_path(path: str) -> None:
+    """Take away the file that a dead process left at a path.
+
+    Raises:
+        OSError: Somebody listens there, or something else is there.
+    """
     try:
         found = os.lstat(path)
     except OSError:

@@ -1,0 +1,155 @@
+"""One call over gRPC, whatever it asks: who asks, whether it may, what it is answered, how it is counted.
+
+Requests and answers go through gRPC as bytes: what cannot be read is refused in our own
+words, and tensors are not copied into messages on the way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.errors import GatewayBug, GatewayError, Malformed
+from gateway.operations.log import log
+from gateway.serving.access.caller import Caller
+from gateway.serving.access.gate import Gate
+from gateway.serving.access.peer import Peer
+from gateway.serving.access.rpc_peer import rpc_peer
+from gateway.serving.door_count import DoorCount
+from gateway.serving.rpc import protocol
+from gateway.serving.rpc.refusal import trailing_of
+from gateway.serving.rpc.statuses import status_of, words_of
+
+Answer = Callable[[Any, Caller], Any]
+# Where a request says which model it is about.
+_MODEL_FIELDS: Final = ("model_name", "modelId", "name")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What came with a call.
+
+    Attributes:
+        peer: Who is at the other end.
+        metadata: Names and values, names in small letters.
+    """
+
+    peer: Peer
+    metadata: tuple[tuple[str, str | bytes], ...]
+
+    def word(self, name: str) -> str:
+        """Return the value of a name; empty where there is none."""
+        found = next((value for key, value in self.metadata if key == name), "")
+        return found if isinstance(found, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method that takes one request and gives one answer.
+
+    Attributes:
+        service: Full name of its service.
+        name: Its name there.
+        need: Returns the scope that a request needs.
+        answer: Answers it; what it returns is awaited if need be.
+    """
+
+    service: str
+    name: str
+    need: Callable[[Any], str]
+    answer: Answer
+
+
+class Calls:
+    """Lets calls in and sends errors out."""
+
+    def __init__(self, gate: Gate, count: DoorCount, *, secure: bool) -> None:
+        """Prepare.
+
+        Args:
+            gate: Who may what.
+            count: Counts requests.
+            secure: The door speaks TLS.
+        """
+        self.gate = gate
+        self.count = count
+        self._secure = secure
+
+    def visit(self, context: Any) -> Visit:
+        """Return what came with a call."""
+        metadata = tuple(context.invocation_metadata() or ())
+        secured = context.auth_context() if self._secure else {}
+        return Visit(rpc_peer(context.peer(), metadata, secured), metadata)
+
+    def unary(self, method: Method) -> Any:
+        """Return gRPC's handler of a method."""
+        import grpc
+
+        kind, _ = protocol.methods(method.service)[method.name]
+
+        async def handle(data: bytes, context: Any) -> bytes:
+            async with self.answering(method.name, context):
+                return await self._answer(method, kind, data, context)
+            raise AssertionError("unreachable: an error ends the call")
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+    async def _answer(self, method: Method, kind: Any, data: bytes, context: Any) -> bytes:
+        visit = self.visit(context)
+        request, broken = None, None
+        try:
+            request = protocol.parsed(kind, data)
+        except Malformed as error:
+            broken = error  # who may not ask is told that first
+        need = method.need(request if request is not None else kind())
+        with self.gate.admit(visit.peer, need, method.name, _model(request)) as caller:
+            if broken is not None:
+                raise broken
+            answer = method.answer(request, caller)
+            if isinstance(answer, Awaitable):
+                answer = await answer
+            said: bytes = answer.SerializeToString()
+            return said
+
+    @contextlib.asynccontextmanager
+    async def answering(self, method: str, context: Any) -> AsyncIterator[None]:
+        """End the call with a status if an error leaves the block, and count it either way."""
+        try:
+            with self.count.request(method), unexpected(method):
+                yield
+        except GatewayError as error:
+            await refuse(context, error)
+
+
+@contextlib.contextmanager
+def unexpected(method: str) -> Iterator[None]:
+    """Turn what nobody foresaw into an error that clients can be told; the log says the rest.
+
+    Raises:
+        GatewayBug: Anything but an error of the gateway, or gRPC's own end of the call.
+    """
+    try:
+        yield
+    except GatewayError:
+        raise
+    except Exception as error:  # one call that fails must not end the door
+        if type(error).__module__.startswith("grpc"):
+            raise
+        log.event("rpc_failed", method=method, error=error)
+        raise GatewayBug("the gateway failed on this call; its log says why") from None
+
+
+async def refuse(context: Any, error: GatewayError) -> None:
+    """End a call with the status of an error; does not return."""
+    import grpc
+
+    await context.abort(grpc.StatusCode[status_of(error)], words_of(error), trailing_of(error))
+
+
+def _model(request: Any) -> str:
+    if request is None:
+        return ""
+    fields = request.DESCRIPTOR.fields_by_name
+    return next((getattr(request, name) for name in _MODEL_FIELDS if name in fields), "")

@@ -1,0 +1,142 @@
+"""One ModelStreamInfer: requests run side by side, answers go out in the order of the requests.
+
+In that order because Triton's streams keep it for models of one answer a request, and
+clients rely on it: many send no ids. A request that fails is answered with words, and the
+stream goes on. How much is under way is bounded: past that nothing is read, and gRPC's flow
+control makes the client wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.errors import Draining, GatewayError
+from gateway.serving.access.caller import INFER
+from gateway.serving.rpc.asking import Arrival, Asking, now_s, words_of_request
+from gateway.serving.rpc.calls import Calls, Visit, unexpected
+from gateway.serving.rpc.reading import RpcWords
+from gateway.serving.rpc.statuses import words_of
+from gateway.serving.rpc.writing import stream_error, stream_response
+
+METHOD: Final = "ModelStreamInfer"
+MOST_UNDER_WAY: Final = 256
+_ERRORS_END_IT: Final = "triton_grpc_error"
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A request under way: who works on it, and how many bytes it came with."""
+
+    task: asyncio.Task[bytes | GatewayError]
+    size: int
+
+
+class Stream:
+    """One stream; ``run`` once."""
+
+    def __init__(self, calls: Calls, asking: Asking, context: Any, most_bytes: int) -> None:
+        """Prepare.
+
+        Args:
+            calls: Lets requests in.
+            asking: Answers them.
+            context: gRPC's, of the stream.
+            most_bytes: Bytes of requests under way, above which no more are read.
+        """
+        self._calls = calls
+        self._asking = asking
+        self._context = context
+        self._most_bytes = most_bytes
+        self._visit: Visit = calls.visit(context)
+        self._trace = self._visit.word("traceparent")
+        self._errors_end_it = self._visit.word(_ERRORS_END_IT).lower() == "true"
+        self._due: deque[_Due] = deque()
+        self._due_bytes = 0
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._all_read = False
+        self._retired = False
+        self._reading: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Answer until the client has sent everything, or the stream is retired or cancelled.
+
+        Raises:
+            AccessRefused: The client may not infer.
+            Draining: The stream was retired; what was read is answered.
+            GatewayError: A request failed, and the client wants streams to end then.
+
+        Cancel-safe: everything under way is cancelled.
+        """
+        # Asks once for the whole of it, so that a stranger's stream ends instead of failing bit by bit.
+        self._calls.gate.admit(self._visit.peer, INFER, METHOD).close()
+        self._reading = asyncio.ensure_future(self._read())
+        try:
+            await self._write()
+            await asyncio.gather(self._reading, return_exceptions=self._retired)
+        finally:
+            ending = [self._reading, *(due.task for due in self._due)]
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+        if self._retired:
+            raise Draining("the gateway is stopping; open the stream anew")
+
+    def retire(self) -> None:
+        """Read no more; end once what was read is answered."""
+        self._retired = True
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _read(self) -> None:
+        import grpc
+
+        context = self._context
+        try:
+            while (data := await context.read()) is not grpc.aio.EOF:
+                arrival = Arrival(now_s(), context.time_remaining(), on_stream=True, trace=self._trace)
+                # Read here and in turn: requests of one sequence reach the model in their order.
+                words: RpcWords | GatewayError
+                try:
+                    with unexpected(METHOD):
+                        words = await words_of_request(data)
+                except GatewayError as error:
+                    words = error
+                self._due.append(_Due(asyncio.ensure_future(self._answer(words, arrival)), len(data)))
+                self._due_bytes += len(data)
+                self._news.set()
+                while len(self._due) >= MOST_UNDER_WAY or self._due_bytes > self._most_bytes:
+                    self._room.clear()
+                    await self._room.wait()
+        finally:
+            self._all_read = True
+            self._news.set()
+
+    async def _write(self) -> None:
+        while True:
+            while not self._due:
+                if self._all_read:
+                    return
+                self._news.clear()
+                await self._news.wait()
+            answer = await self._due[0].task
+            self._due_bytes -= self._due.popleft().size
+            self._room.set()
+            if isinstance(answer, GatewayError):
+                raise answer
+            await self._context.write(answer)
+
+    async def _answer(self, words: RpcWords | GatewayError, arrival: Arrival) -> bytes | GatewayError:
+        request_id = words.id if isinstance(words, RpcWords) else ""
+        try:
+            with self._calls.count.request(METHOD), unexpected(METHOD):
+                if isinstance(words, GatewayError):
+                    raise words
+                with self._calls.gate.admit(self._visit.peer, INFER, METHOD, words.model) as caller:
+                    reply, places = await self._asking.answer(words, caller, arrival)
+                    return stream_response(reply, places)
+        except GatewayError as error:
+            return error if self._errors_end_it else stream_error(words_of(error), request_id)
