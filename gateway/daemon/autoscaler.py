@@ -159,14 +159,21 @@ class Autoscaler:
 
     def _resize(self, decision: Decision) -> None:
         self._holds.pop(decision.model, None)
-        was = self._fleet.resize(decision.model, decision.lanes)
+        lanes = decision.lanes
+        if lanes < 1:
+            if self._fleet.unload(decision.model, decision.text):
+                reason = decision.reason.value
+                self._metrics.scaling_decisions.add(1, decision.model, "unload", reason)
+                return
+            lanes = 1  # it has been asked for meanwhile
+        was = self._fleet.resize(decision.model, lanes)
         action, reason = decision.action.value, decision.reason.value
         self._metrics.scaling_decisions.add(1, decision.model, action, reason)
         log.event(
             "lanes_scaled",
             model=decision.model,
             was=was,
-            to=decision.lanes,
+            to=lanes,
             reason=reason,
             why=decision.text,
             device=decision.device,

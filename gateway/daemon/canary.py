@@ -51,7 +51,21 @@ class Canaries:
     async def ask(self) -> None:
         """Ask every serving model once."""
         serving = [(n, s) for n, s in self._dataplane.serving.items() if s.pool.in_service]
-        await asyncio.gather(*(self._ask(name, scheduler) for name, scheduler in serving))
+        beside = [(p, s) for p, s in self._dataplane.beside.items() if s.pool.in_service]
+        await asyncio.gather(
+            *(self._ask(name, scheduler) for name, scheduler in serving),
+            *(self._ask_beside(*place, scheduler) for place, scheduler in beside),
+        )
+
+    async def _ask_beside(self, name: str, version: str, scheduler: Scheduler) -> None:
+        """Ask a version beside another one: what it says does not count for the gateway's readiness."""
+        try:
+            await scheduler.pool.canary(time.monotonic() - self.interval_s)
+        except GatewayError as error:
+            self._metrics.canaries.add(1, name, "failed")
+            log.event("canary_failed", model=f"{name}@{version}", error=error)
+        else:
+            self._metrics.canaries.add(1, name, "ok")
 
     async def _ask(self, name: str, scheduler: Scheduler) -> None:
         try:

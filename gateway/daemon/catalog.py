@@ -10,56 +10,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.config_issue import ConfigIssue
 from gateway.configuration.load import LoadedSettings
 from gateway.configuration.settings import Settings
-from gateway.daemon.model_plan import ChangeKind, ModelPlan, changes, model_plan
-from gateway.daemon.model_state import ModelState, ModelStatus
-from gateway.daemon.service_watch import Role, ServiceWatch
+from gateway.daemon.model_plan import ChangeKind, ModelPlan, changes
+from gateway.daemon.model_state import ModelState, ModelStatus, Rest
+from gateway.daemon.model_version import Changed, Version
+from gateway.daemon.service_watch import Role
+from gateway.daemon.standing import Standing
+from gateway.daemon.version_maker import VersionMaker
 from gateway.errors import ConfigError, GatewayError, LoadFailed, LostRace, PipelineMisfit
 from gateway.inference.choosing import Chooser
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.observer import SchedulerObserver
 from gateway.inference.pool import MakeBody, process_body
-from gateway.inference.proof import Effort
 from gateway.inference.proof_cache import ProofCache
 from gateway.inference.proven import Proof, ProofBudgets
 from gateway.inference.scheduler import Scheduler
 
 _DRAIN_S = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """What a change did.
-
-    Attributes:
-        kinds: What happened to each model.
-        ending: Schedulers that serve no longer; drain them.
-    """
-
-    kinds: Mapping[str, ChangeKind]
-    ending: tuple[Scheduler, ...]
-
-
-@dataclass(slots=True, eq=False)
-class Version:
-    """A version of a model with lanes of its own: it serves, or it may soon.
-
-    Attributes:
-        name: Name of the model.
-        plan: What it was started from.
-        scheduler: Its queue and lanes.
-        watch: What is known of how it does.
-    """
-
-    name: str
-    plan: ModelPlan
-    scheduler: Scheduler
-    watch: ServiceWatch
+_ON_DEMAND = "on_demand"
 
 
 def _as_configured(_name: str) -> str | None:
@@ -72,6 +45,8 @@ class Catalog:
     Attributes:
         status: What is known of each configured model.
         versions: What serves, by model; a live view.
+        standing: What serves and what rests.
+        maker: Makes versions.
     """
 
     def __init__(
@@ -93,24 +68,30 @@ class Catalog:
             folder_of: Folder of the release that a model serves; None for the configured one.
             make_body: Makes what a new lane lives in.
         """
-        self.status: dict[str, ModelStatus] = {}
-        self.versions: dict[str, Version] = {}
+        self.standing = Standing(dataplane)
+        self.status, self.versions = self.standing.status, self.standing.versions
+        self.maker = VersionMaker(backends, observer, make_body)
         self._dataplane = dataplane
-        self._cache, self.chooser = backends
         self._observer = observer
         self._loaded = loaded
         self._folder_of = folder_of
-        self._make_body = make_body
         self._changing = asyncio.Lock()
-        self._plans: dict[str, ModelPlan] = {}  # of every model that serves or failed
+
+    @property
+    def chooser(self) -> Chooser:
+        """What proves on which backend a model runs."""
+        return self.maker.chooser
 
     async def start(self, settings: Settings) -> None:
-        """Prove and start every model; one that fails leaves the others alone.
+        """Prove and start every model that is not loaded on demand; one that fails leaves the others alone.
 
         Raises:
             ConfigError: Pipelines do not fit their models; nothing is left running.
         """
-        wanted = await self._wanted(settings)
+        for name, rest in self._resting_in(settings).items():
+            self.standing.rest(name, rest)
+        resting = self.standing.resting
+        wanted = {n: plan for n, plan in (await self._wanted(settings)).items() if n not in resting}
         try:
             misfits = await asyncio.gather(*(self._start_one(name, plan) for name, plan in wanted.items()))
         except BaseException:
@@ -135,14 +116,18 @@ class Catalog:
 
     async def _change(self, settings: Settings, loaded: LoadedSettings) -> Changed:
         self._loaded = loaded
+        plans, rested = self.standing.plans, self.standing.resting
         wanted = await self._wanted(settings)
         hopeless = {
             name
             for name, plan in wanted.items()
-            if self.status.get(name, _UNKNOWN).state is ModelState.FAILED and self._plans.get(name) == plan
+            if self.status.get(name, _UNKNOWN).state is ModelState.FAILED and plans.get(name) == plan
         }
-        serving = {n: p for n, p in self._plans.items() if self.status[n].state is ModelState.SERVING}
-        kinds = changes(serving, {n: p for n, p in wanted.items() if n not in hopeless})
+        serving = {n: p for n, p in plans.items() if self.status[n].state is ModelState.SERVING}
+        resting = self._resting_in(settings)
+        kinds = changes(serving, {n: p for n, p in wanted.items() if n not in hopeless | resting.keys()})
+        mended = {n for n in resting if plans.get(n, wanted[n]) != wanted[n]}
+        kinds.update(dict.fromkeys((resting.keys() - rested.keys()) | mended, ChangeKind.REST))
         gone = self.status.keys() - settings.models.keys()
         kinds.update(dict.fromkeys(gone, ChangeKind.REMOVE))
         started: dict[str, Version] = {}
@@ -174,16 +159,18 @@ class Catalog:
         Cancel-safe: what was started is ended.
         """
         plan = await self.plan_of(name, folder, settings)
-        version = self._version(name, plan, await self._prove(plan))
+        version = self.maker.make(name, plan, (await self.maker.choose(plan)).spec)
         version.scheduler.pool.wanted = lanes or self.lanes_of(name) or plan.lanes
         await version.scheduler.start(gently=gently)
         return version
 
     async def plan_of(self, name: str, folder: str, settings: Settings) -> ModelPlan:
         """Return how a version in ``folder`` would serve a model as it is configured now."""
-        plan = model_plan(name, settings)
-        plan = replace(plan, spec=replace(plan.spec, folder=folder))
-        return replace(plan, files=await asyncio.to_thread(self._files, plan.spec))
+        return await self.maker.plan_of(name, folder, settings)
+
+    def folder_of(self, name: str, settings: Settings) -> str:
+        """Return the folder from which a model is to serve: its release's, else the configured one."""
+        return self._folder_of(name) or settings.models[name].path
 
     async def exchange(self, version: Version, settings: Callable[[], Settings]) -> Version | None:
         """Let a candidate take all new requests of its model; return what served before: drain it.
@@ -195,9 +182,44 @@ class Catalog:
             LostRace: The configuration of the model changed since the candidate was started.
         """
         async with self._changing:
-            if version.plan != await self.plan_of(version.name, version.plan.spec.folder, settings()):
-                raise LostRace(f"model {version.name}: its configuration changed; start the candidate anew")
-            return self._serve(version)
+            await self._check_plan(version, settings())
+            return self.standing.serve(version)
+
+    async def serve_in_place_of(
+        self, was: Version | None, version: Version, settings: Callable[[], Settings]
+    ) -> None:
+        """Let a candidate take all new requests, if what served when it was started serves still.
+
+        What served before is drained, or goes on beside it.
+
+        Raises:
+            LostRace: Something else serves now, or the configuration of the model changed.
+        """
+        async with self._changing:
+            await self._check_plan(version, settings())
+            if self.versions.get(version.name) is not was:
+                raise LostRace(f"model {version.name}: another version serves since its load began")
+            old = self.standing.serve(version)
+        if old is not None:
+            self.standing.spawn(self.drain([old.scheduler]))
+
+    async def unload(self, name: str, rest: Rest, drain_s: float = _DRAIN_S) -> bool:
+        """Let a model finish what it holds, end its lanes, keep it known; return whether it served."""
+        async with self._changing:
+            version = self.standing.rest(name, rest)
+        if version is None:
+            return False
+        await asyncio.shield(self.standing.spawn(self.standing.ended(version, rest, drain_s)))
+        return True
+
+    def unload_idle(self, name: str) -> bool:
+        """Unload a model that is loaded on demand, at once, unless it is in use or being changed."""
+        version = self.versions.get(name)
+        if version is None or not version.is_idle or self._changing.locked():
+            return False
+        self.standing.rest(name, Rest.REQUEST)
+        self.standing.spawn(self.standing.ended(version, Rest.REQUEST, 0.0))
+        return True
 
     async def exchange_cold(self, name: str, folder: str, settings: Callable[[], Settings]) -> None:
         """End what serves a model, then start another version: where both do not fit into memory.
@@ -207,30 +229,26 @@ class Catalog:
         """
         async with self._changing:
             old = self.versions.pop(name, None)
-            self._note(name, ModelState.STARTING, "another version takes its place")
+            self.standing.note(name, ModelState.STARTING, "another version takes its place")
             if old is not None:
                 old.watch.role = Role.PAST
                 await old.scheduler.drain(time.monotonic() + _DRAIN_S)
             try:
-                self._serve(await self.candidate(name, folder, settings(), gently=False))
+                self.standing.serve(await self.candidate(name, folder, settings(), gently=False))
             except GatewayError:
                 if old is not None:
-                    again = self._version(name, old.plan, old.scheduler.pool.spec)
+                    again = self.maker.make(name, old.plan, old.scheduler.pool.spec)
                     await again.scheduler.start()
-                    self._serve(again)
+                    self.standing.serve(again)
                 raise
 
     async def drain(self, ending: Iterable[Scheduler]) -> None:
         """Let schedulers that serve no longer finish what they hold, for a few seconds."""
-        deadline_s = time.monotonic() + _DRAIN_S
-        await asyncio.gather(*(scheduler.drain(deadline_s) for scheduler in ending))
+        await self.standing.drain(ending)
 
     async def close(self, deadline_s: float) -> None:
         """Let requests finish until ``deadline_s``, then end every worker."""
-        schedulers = [self._dataplane.withdraw(name, "the gateway is stopping") for name in self._plans]
-        self._plans = {}
-        self.versions = {}
-        await asyncio.gather(*(s.drain(deadline_s) for s in schedulers if s is not None))
+        await self.standing.close(deadline_s)
 
     async def start_at(self, name: str, folder: str, settings: Callable[[], Settings]) -> None:
         """Start a model that does not serve, from another folder.
@@ -254,9 +272,7 @@ class Catalog:
 
         Cancel-safe: the process is ended.
         """
-        plan = await self.plan_of(name, folder, settings)
-        effort, limit_s = Effort(budgets, gently=True), plan.limits.pool.load_timeout_s
-        return (await self.chooser.choose(plan.spec, timeout_s=limit_s, effort=effort, afresh=True)).proof
+        return await self.maker.prove_release(await self.plan_of(name, folder, settings), budgets)
 
     def out_of_service(self, name: str, reason: str) -> None:
         """Note that a model's workers died too often."""
@@ -269,18 +285,20 @@ class Catalog:
 
     async def _wanted(self, settings: Settings) -> dict[str, ModelPlan]:
         """Return the plans of all models, with what lies in their folders now."""
-        folders = {name: self._folder_of(name) or model.path for name, model in settings.models.items()}
-        plans = await asyncio.gather(
-            *(self.plan_of(name, folder, settings) for name, folder in folders.items())
-        )
-        return dict(zip(folders, plans, strict=True))
+        folders = {name: self.folder_of(name, settings) for name in settings.models}
+        return await self.maker.plans(folders, settings)
 
-    def _files(self, spec: LoadSpec) -> str:
-        """Return a digest of the model's files; empty if they cannot be read, which proving will say."""
-        try:
-            return self._cache.key(replace(spec, pipelines=()))
-        except GatewayError:
-            return ""
+    def _resting_in(self, settings: Settings) -> dict[str, Rest]:
+        """Return the models that do not serve under these settings until something wakes them."""
+        on_demand = {n for n, m in settings.models.items() if m.load == _ON_DEMAND and n not in self.versions}
+        ordered = {
+            n for n, rest in self.standing.resting.items() if rest is Rest.ORDER and n in settings.models
+        }
+        return {**dict.fromkeys(on_demand, Rest.REQUEST), **dict.fromkeys(ordered, Rest.ORDER)}
+
+    async def _check_plan(self, version: Version, settings: Settings) -> None:
+        if version.plan != await self.plan_of(version.name, version.plan.spec.folder, settings):
+            raise LostRace(f"model {version.name}: its configuration changed; start the candidate anew")
 
     async def _prepare(
         self,
@@ -297,7 +315,7 @@ class Catalog:
             if kinds[name] is ChangeKind.REPIPE and not self._runs_as(name, spec):
                 kinds[name] = ChangeKind.REPLACE  # another backend holds now
             if kinds[name] is ChangeKind.REPLACE:
-                started[name] = self._version(name, wanted[name], spec)
+                started[name] = self.maker.make(name, wanted[name], spec)
         await asyncio.gather(*(version.scheduler.start() for version in started.values()))
         for name, spec in specs.items():
             if kinds[name] is ChangeKind.REPIPE:
@@ -313,14 +331,14 @@ class Catalog:
         ending: list[Scheduler | None] = []
         for name, kind in kinds.items():
             if kind is ChangeKind.REMOVE:
-                self._plans.pop(name, None)
-                self.status.pop(name, None)
-                self.versions.pop(name, None)
-                ending.append(self._dataplane.withdraw(name))
+                ending.append(self.standing.remove(name))
                 continue
-            self._plans[name] = wanted[name]
+            if kind is ChangeKind.REST:
+                self.standing.rest(name, Rest.REQUEST)
+                continue
+            self.standing.plans[name] = wanted[name]
             if kind is ChangeKind.REPLACE:
-                old = self._serve(started[name])
+                old = self.standing.serve(started[name])
                 ending.append(old.scheduler if old else None)
             elif (version := self.versions.get(name)) is not None:
                 if version.plan.lanes != wanted[name].lanes:
@@ -330,53 +348,29 @@ class Catalog:
 
     async def _start_one(self, name: str, plan: ModelPlan) -> ConfigIssue | None:
         """Start one model; return the issue if its pipelines do not fit it."""
-        self._plans[name] = plan
+        self.standing.plans[name] = plan
         try:
-            self._note(name, ModelState.PROVING, "it is being proven")
+            self.standing.note(name, ModelState.PROVING, "it is being proven")
             spec = await self._prove(plan)
-            self._note(name, ModelState.STARTING, "its workers are starting")
-            version = self._version(name, plan, spec)
+            self.standing.note(name, ModelState.STARTING, "its workers are starting")
+            version = self.maker.make(name, plan, spec)
             await version.scheduler.start()
         except PipelineMisfit as error:
             return self._issue(error)
         except GatewayError as error:
-            self._note(name, ModelState.FAILED, error.message)
+            self.standing.note(name, ModelState.FAILED, error.message)
             self._observer.out_of_service(name, error)
             self.status[name] = ModelStatus(ModelState.FAILED, error.message)
             return None
-        self._serve(version)
+        self.standing.serve(version)
         return None
-
-    def _serve(self, version: Version) -> Version | None:
-        """Let a version serve; return the one that did before."""
-        name = version.name
-        old = self.versions.get(name)
-        version.watch.role = Role.SERVING
-        if old is not None:
-            old.watch.role = Role.PAST
-        self.versions[name] = version
-        self._plans[name] = version.plan
-        self.status[name] = ModelStatus(ModelState.SERVING)
-        self._dataplane.serve(name, version.scheduler)
-        return old
-
-    def _note(self, name: str, state: ModelState, reason: str) -> None:
-        self.status[name] = ModelStatus(state, reason)
-        self._dataplane.withdraw(name, reason)
 
     async def _prove(self, plan: ModelPlan) -> LoadSpec:
         """Return what lanes are to load: what holds on this board."""
-        return (await self.chooser.choose(plan.spec, timeout_s=plan.limits.pool.load_timeout_s)).spec
+        return (await self.maker.choose(plan)).spec
 
     def _runs_as(self, name: str, spec: LoadSpec) -> bool:
         return replace(self._dataplane.serving[name].pool.spec, pipelines=()) == replace(spec, pipelines=())
-
-    def _version(self, name: str, plan: ModelPlan, spec: LoadSpec) -> Version:
-        watch = ServiceWatch(self._observer)
-        scheduler = Scheduler(
-            spec, lanes=plan.lanes, limits=plan.limits, observer=watch, make_body=self._make_body
-        )
-        return Version(name, plan, scheduler, watch)
 
     def _issue(self, error: PipelineMisfit) -> ConfigIssue:
         return self._loaded.positions.issue(error.step, error.reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from gateway.configuration.settings import Settings
 from gateway.daemon.demand_watch import DemandWatch
@@ -14,10 +15,27 @@ from gateway.inference.scheduler import Scheduler
 from gateway.operations.processors import processor_count
 from gateway.scaling.demand import ModelDemand
 from gateway.scaling.sample import HOST, Sample
+from gateway.scaling.unloading import OnDemand
+
+
+class OnDemandModels(Protocol):
+    """Who knows the models that are loaded on demand."""
+
+    def may_go(self, model: str) -> OnDemand | None:
+        """Return what is known of a model that may be unloaded now; None if it may not."""
+        ...
+
+    def unload_idle(self, model: str, because: str) -> bool:
+        """Unload a model at once, unless it is in use; return whether that was done."""
+        ...
 
 
 class Fleet:
-    """Reads and changes the lanes of whatever serves now."""
+    """Reads and changes the lanes of whatever serves now.
+
+    Attributes:
+        on_demand: Who knows the models that are loaded on demand; None where there are none.
+    """
 
     def __init__(
         self,
@@ -34,6 +52,7 @@ class Fleet:
             costs: What lanes take.
             settings: Returns what is configured now.
         """
+        self.on_demand: OnDemandModels | None = None
         self._serving = serving
         self._watch = watch
         self._costs = costs
@@ -52,7 +71,7 @@ class Fleet:
         now_s = time.monotonic()
         elapsed_s = max(1e-3, now_s - self._asked_s)
         demands = tuple(
-            self._demand(name, scheduler, sample, (now_s, elapsed_s))
+            self._with_least(self._demand(name, scheduler, sample, (now_s, elapsed_s)))
             for name, scheduler in self._serving.items()
             if scheduler.pool.in_service and scheduler.pool.wanted > 0
         )
@@ -68,8 +87,13 @@ class Fleet:
                 ready = scheduler.pool.ready_lanes
                 starting = max(0, scheduler.pool.wanted - len(ready))
                 idle = sum(not lane.in_flight for lane in ready)
-                found.append(replace(demand, ready=len(ready), starting=starting, idle=idle))
+                now = replace(demand, ready=len(ready), starting=starting, idle=idle)
+                found.append(self._with_least(now))
         return tuple(found)
+
+    def unload(self, model: str, because: str) -> bool:
+        """Unload a model that is loaded on demand, unless it is in use after all; return whether it was."""
+        return self.on_demand is not None and self.on_demand.unload_idle(model, because)
 
     def resize(self, model: str, lanes: int) -> int:
         """Give a model so many lanes; return how many it had."""
@@ -118,6 +142,13 @@ class Fleet:
             cost_bound_bytes=cost.bound_bytes,
             on_processors=not on_devices,
         )
+
+    def _with_least(self, demand: ModelDemand) -> ModelDemand:
+        """Return a demand whose least number of lanes is 0 if its model may be unloaded now."""
+        known = self.on_demand.may_go(demand.model) if self.on_demand is not None else None
+        if known is None:
+            return replace(demand, min_lanes=1, used_s=0.0)
+        return replace(demand, min_lanes=0, used_s=known.used_s)
 
     def _busy_s(self, name: str, scheduler: Scheduler, ended_s: float, now_s: float) -> float:
         """Return the time that lanes spent on batches since the last sample, on those that still run too."""

@@ -24,6 +24,7 @@ class ChangeKind(enum.Enum):
     REPIPE = "repipe"
     REPLACE = "replace"
     REMOVE = "remove"
+    REST = "rest"
 
 
 @dataclass(frozen=True, slots=True)

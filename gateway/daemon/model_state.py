@@ -14,6 +14,16 @@ class ModelState(enum.Enum):
     SERVING = "serving"
     FAILED = "failed"
     OUT_OF_SERVICE = "out-of-service"
+    COLD = "cold"
+    UNLOADING = "unloading"
+    UNLOADED = "unloaded"
+
+
+class Rest(enum.Enum):
+    """What wakes a model that is known and not to serve now."""
+
+    REQUEST = ModelState.COLD
+    ORDER = ModelState.UNLOADED
 
 
 @dataclass(frozen=True, slots=True)

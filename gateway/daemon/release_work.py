@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from gateway.daemon.bake_watch import BakeWatch
-from gateway.daemon.catalog import Version
+from gateway.daemon.model_version import Version
 from gateway.daemon.rollout_ports import RolloutPorts
 from gateway.daemon.shadow_run import ShadowRun
 from gateway.errors import (

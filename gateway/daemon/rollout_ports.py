@@ -13,6 +13,10 @@ from gateway.updates.release import Release
 from gateway.updates.store.store import Store
 
 
+def _never(_model: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class RolloutPorts:
     """The house as a rollout sees it.
@@ -29,6 +33,7 @@ class RolloutPorts:
         connected: Whether the broker is there to be told.
         spare: Releases on their way that no record names yet.
         may_commit: Whether no mate of a model's set is still in its bake.
+        is_unloaded: Whether an order says that a model is not to serve.
     """
 
     store: Store
@@ -42,3 +47,4 @@ class RolloutPorts:
     connected: Callable[[], bool]
     spare: Callable[[], list[Release]]
     may_commit: Callable[[str], bool]
+    is_unloaded: Callable[[str], bool] = _never

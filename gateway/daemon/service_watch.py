@@ -18,6 +18,7 @@ class Role(enum.Enum):
 
     CANDIDATE = "candidate"
     SERVING = "serving"
+    BESIDE = "beside"
     PAST = "past"
 
 
@@ -25,12 +26,14 @@ class ServiceWatch:
     """The observer of one scheduler.
 
     A candidate answers nobody: what it does is not counted as service, and its
-    end is no outage. A past version still answers what it holds.
+    end is no outage. A past version still answers what it holds. One beside another
+    answers who asks for it, but its lanes are not those that follow demand.
 
     Attributes:
         role: What the version is now.
         window: What it did since it serves, for judging it.
         counts: What it did since it serves, for who asks.
+        asked_s: When the request arrived that ended last, monotonic seconds; 0 for none.
         lost_because: Why no more lanes are started for it; empty while some are.
         on_lost: Told once when that happens.
     """
@@ -39,6 +42,7 @@ class ServiceWatch:
         self.role = Role.CANDIDATE
         self.window = BakeWindow()
         self.counts = ServiceCounts()
+        self.asked_s = 0.0
         self.lost_because = ""
         self.on_lost: Callable[[str], None] | None = None
         self._inner = inner
@@ -48,6 +52,7 @@ class ServiceWatch:
         self._keep(outcome)
         if self.role is not Role.CANDIDATE:
             request = ticket.request
+            self.asked_s = request.arrived_s
             age_ms = (time.monotonic() - request.arrived_s) * 1e3
             self.counts.ended(outcome, request.rows, age_ms, time.time_ns() // 1_000_000)
             self._inner.request_ended(ticket, outcome)
@@ -56,7 +61,8 @@ class ServiceWatch:
         """Pass the size of a batch on."""
         if self.role is not Role.CANDIDATE:
             self.counts.ran(rows, took_s)
-            self._inner.batch_ran(model, rows, took_s)
+            if self.role is not Role.BESIDE:  # the time of its lanes says nothing of the others' load
+                self._inner.batch_ran(model, rows, took_s)
 
     def faulted(self, model: str, count: int) -> None:
         """Pass on that a batch waited for pages."""

@@ -12,8 +12,11 @@ import contextlib
 import os
 from dataclasses import dataclass, replace
 
-from gateway.daemon.catalog import Version
+import numpy as np
+
+from gateway.daemon.model_version import Version
 from gateway.errors import Draining, GatewayError, Overloaded, ShadowFailed
+from gateway.frames.prepared import JsonValue
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.request import InferRequest, OnDone, Outcome, RequestState, Ticket
 from gateway.operations.gentle import GENTLE
@@ -21,6 +24,7 @@ from gateway.updates.shadow import ShadowTally, ShadowVerdict
 
 # A copy may be late: it has less of the processor. The original's own deadline is not touched.
 _PATIENCE_S = 10.0
+_MOST_COMPARED = 4096
 
 
 @dataclass(slots=True)
@@ -101,7 +105,7 @@ class ShadowRun:
         if copy.state is not RequestState.DONE:
             self._tally.failed(_words(copy.error))
         else:
-            self._tally.compare(original.prediction, copy.prediction, _infer_ms(original), _infer_ms(copy))
+            self._tally.compare(_said(original), _said(copy), _infer_ms(original), _infer_ms(copy))
         verdict = self._tally.verdict()
         if verdict is not None:
             self._over.set_result(verdict)
@@ -116,6 +120,19 @@ class ShadowRun:
 def _is_too_busy(copy: Outcome) -> bool:
     """Tell whether a copy was left out for want of time or room, which says nothing of the candidate."""
     return copy.state is RequestState.EXPIRED or isinstance(copy.error, (Overloaded, Draining))
+
+
+def _said(outcome: Outcome) -> dict[str, JsonValue] | None:
+    """Return what can be compared: a prediction, or what stands for tensors without one."""
+    if not outcome.tensors:
+        return outcome.prediction
+    tensors: list[JsonValue] = []
+    for each in outcome.tensors:
+        values = np.frombuffer(each.data, each.dtype)
+        # Evenly spread, so that a large output costs the event loop no more than a small one.
+        some = values[:: max(1, len(values) // _MOST_COMPARED)].tolist()
+        tensors.append({"name": each.name, "shape": list(each.shape), "data": some})
+    return {"kind": "tensors", "tensors": tensors}
 
 
 def _infer_ms(outcome: Outcome) -> float:

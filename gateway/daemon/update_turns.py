@@ -148,6 +148,8 @@ class Turns:
             mates = self._board.mates(rollout.model)
             if not all(mate.awaits_switch or mate.is_as_wished for mate in mates):
                 continue
+            if any(self._ports.is_unloaded(mate.model) for mate in mates):
+                continue  # a switch would load it
             waiting = [(mate, mate.record.candidate) for mate in mates if mate.awaits_switch]
             for mate, candidate in waiting:
                 if candidate is not None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from gateway.daemon.board import hardware_names
 from gateway.daemon.catalog import Catalog
 from gateway.daemon.kept_releases import kept_folders
 from gateway.daemon.model_rollout import ModelRollout
-from gateway.daemon.model_state import ModelState
+from gateway.daemon.model_state import ModelState, Rest
 from gateway.daemon.rollout_ports import RolloutPorts
 from gateway.daemon.update_board import UpdateBoard
 from gateway.daemon.update_looks import START, Looks
@@ -32,6 +32,8 @@ from gateway.mqtt.wait import done_by
 from gateway.operations.health import Health
 from gateway.operations.log import log
 from gateway.operations.metrics import Metrics
+from gateway.updates.manifest import read_manifest
+from gateway.updates.release import Release
 from gateway.updates.reported import Disk, Reported, reported_bytes
 from gateway.updates.rollout_events import ActiveBad, Stopped
 from gateway.updates.rollout_step import Rules
@@ -56,6 +58,7 @@ class Updates:
         board: What is known; None if updates are off and there never were any.
         store: The model store; None if it is not used.
         disk: Room for releases, as it was at the last report.
+        named: Returns the releases that aliases name: they are kept.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Updates:
         self.board: UpdateBoard | None = None
         self.store: Store | None = None
         self.disk = Disk()
+        self.named: Callable[[], Iterable[tuple[str, int]]] = tuple
         self._settings = settings
         self._gateway = gateway
         self._dataplane, self._metrics, self._health = house
@@ -120,8 +124,9 @@ class Updates:
             changed=self._changed,
             consider=self._consider,
             connected=lambda: self._link is not None and self._link.control.connected,
-            spare=self.board.spare,
+            spare=self._spare,
             may_commit=self.board.may_commit,
+            is_unloaded=lambda model: catalog.standing.resting.get(model) is Rest.ORDER,
         )
         await self.prepare(settings)
 
@@ -268,6 +273,16 @@ class Updates:
             folder_of = partial(self.store.release_folder, rollout.model)
             serving = release_in(version.plan.spec.folder, rollout.record, folder_of)
         return Standing(rollout.record, serving, rollout.percent, rollout.failed_release, rollout.quarantined)
+
+    def _spare(self) -> list[Release]:
+        """Return what must not be collected though no record names it."""
+        assert self.board is not None
+        assert self.store is not None
+        spared = self.board.spare()
+        for model, number in self.named():
+            with contextlib.suppress(GatewayError):  # it is not here
+                spared.append(read_manifest(self.store.manifest(model, number)))
+        return spared
 
     # What rollouts tell.
 

@@ -7,9 +7,10 @@ version when it comes, so a switch never changes one under way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
-from gateway.errors import NotReady, UnknownModel
+from gateway.errors import DeadlineExceeded, GatewayError, NotReady, UnknownModel
 from gateway.inference.request import (
     CancelReason,
     InferRequest,
@@ -26,12 +27,25 @@ from gateway.inference.scheduler import Scheduler
 Onlooker = Callable[[InferRequest, OnDone], OnDone]
 
 
+# Has a model loaded that its first request loads, and returns once it serves; raises what a request is to be
+# told. Bounds how many wait. Cancel-safe: the load goes on for the others.
+Waker = Callable[[str, float], Awaitable[None]]
+
+
 class DataPlane:
-    """Routes requests to the scheduler of the version now serving their model."""
+    """Routes requests to the scheduler of the version now serving their model.
+
+    Attributes:
+        waker: Told the model and the deadline of a request for a model that is loaded on demand.
+    """
 
     def __init__(self) -> None:
+        self.waker: Waker | None = None
         self._serving: dict[str, Scheduler] = {}
+        self._beside: dict[tuple[str, str], Scheduler] = {}
         self._absent: dict[str, str] = {}
+        self._asleep: set[str] = set()
+        self._waking: set[asyncio.Task[None]] = set()
         self._onlookers: dict[str, Onlooker] = {}
 
     @property
@@ -39,19 +53,35 @@ class DataPlane:
         """Schedulers by model name; a live view."""
         return self._serving
 
+    @property
+    def beside(self) -> Mapping[tuple[str, str], Scheduler]:
+        """Schedulers of versions beside those that their names lead to, by model and version; a live view."""
+        return self._beside
+
     def serve(self, name: str, scheduler: Scheduler) -> Scheduler | None:
         """Let ``scheduler`` take new requests for ``name``; return the one that did before."""
         self._absent.pop(name, None)
+        self._asleep.discard(name)
         old = self._serving.get(name)
         self._serving[name] = scheduler
         return old
 
-    def withdraw(self, name: str, reason: str | None = None) -> Scheduler | None:
-        """Stop serving ``name``; a reason keeps the name known, as not ready."""
+    def serve_beside(self, name: str, version: str, scheduler: Scheduler | None) -> Scheduler | None:
+        """Let ``scheduler``, or nobody, take who asks for a version of ``name``; return who did before."""
+        old = self._beside.pop((name, version), None)
+        if scheduler is not None:
+            self._beside[name, version] = scheduler
+        return old
+
+    def withdraw(self, name: str, reason: str | None = None, *, wakes: bool = False) -> Scheduler | None:
+        """Stop serving ``name``; a reason keeps it known, as not ready, or as loaded by the next request."""
+        self._asleep.discard(name)
         if reason is None:
             self._absent.pop(name, None)
         else:
             self._absent[name] = reason
+            if wakes:
+                self._asleep.add(name)
         return self._serving.pop(name, None)
 
     def watch(self, name: str, onlooker: Onlooker | None) -> None:
@@ -88,6 +118,11 @@ class DataPlane:
                 on_done = onlooker(request, on_done)
             return scheduler.submit(request, on_done, context)
         ticket = Ticket(0, request, on_done, context=context)
+        if self.waker is not None and request.model in self._asleep:
+            task = asyncio.ensure_future(self._submit_later(ticket, self.waker))
+            self._waking.add(task)
+            task.add_done_callback(self._waking.discard)
+            return ticket
         ticket.step(RequestEvent.REFUSE)
         reason = self._absent.get(request.model)
         error = (
@@ -97,6 +132,24 @@ class DataPlane:
         )
         on_done(ticket, Outcome(RequestState.FAILED, error=error))
         return ticket
+
+    async def _submit_later(self, ticket: Ticket, waker: Waker) -> None:
+        """Submit a request once its model is loaded; requests keep their order."""
+        request = ticket.request
+        try:
+            await waker(request.model, request.deadline_s)
+        except DeadlineExceeded as error:
+            ticket.step(RequestEvent.ADMIT)
+            ticket.step(RequestEvent.EXPIRE)
+            ticket.on_done(ticket, Outcome(RequestState.EXPIRED, error=error))
+        except GatewayError as error:
+            ticket.step(RequestEvent.REFUSE)
+            ticket.on_done(ticket, Outcome(RequestState.FAILED, error=error))
+        else:
+            facts = self._serving[request.model].facts if request.model in self._serving else None
+            if facts is not None and request.pipeline in facts.stateful:  # nobody could know before
+                request = replace(request, ordered=True)
+            self.submit(request, ticket.on_done, ticket.context)
 
     async def infer(self, request: InferRequest, scheduler: Scheduler | None = None) -> Outcome:
         """Run one request and return its DONE outcome.
@@ -115,6 +168,9 @@ class DataPlane:
         """
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         scheduler = scheduler or self._serving.get(request.model)
+        if scheduler is None and self.waker is not None and request.model in self._asleep:
+            await self.waker(request.model, request.deadline_s)
+            scheduler = self._serving.get(request.model)
         ticket = self.submit(
             request,
             lambda _, outcome: None if future.done() else future.set_result(outcome),

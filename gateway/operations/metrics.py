@@ -117,6 +117,13 @@ class Metrics:
                 "gateway_model", "info", "What serves each model.", ("model", "version", "digest", "engine")
             )
         )
+        self.model_loads = _counter(
+            "gateway_model_loads",
+            "Models loaded for a request or by order, unloaded, or not loaded: loaded, unloaded, failed.",
+            "model",
+            "outcome",
+            closed=1,
+        )
         self.canary_age = _gauge(
             "gateway_canary_age_seconds", "Time since a canary inference last succeeded.", "model"
         )

@@ -19,7 +19,7 @@ class ModelDemand:
         starting: Lanes that are wanted and not ready yet, those that wait to be replaced included.
         configured: Lanes that it starts with.
         max_lanes: Lanes at most; never counted as fewer than ``min_lanes``.
-        min_lanes: Lanes at least, whatever memory says; 1 or more.
+        min_lanes: Lanes at least, whatever memory says; 0 for a model that its next request would load again.
         idle: Ready lanes that hold no batch now.
         busy: Share of the time that its ready lanes spent on batches, 0 to 1.
         oldest_wait_s: Age of the oldest request that waits for a lane; 0 if none waits.
@@ -30,6 +30,7 @@ class ModelDemand:
         cost_bound_bytes: Bound while the cost is unknown (what the proof took); None if there is none.
         exclusive: Whether an engine is being built for it.
         on_processors: Whether its lanes compute on the processors, and not on a GPU.
+        used_s: When it was last asked, monotonic seconds; told where ``min_lanes`` is 0.
     """
 
     model: str
@@ -49,6 +50,7 @@ class ModelDemand:
     cost_bound_bytes: int | None = None
     exclusive: bool = False
     on_processors: bool = True
+    used_s: float = 0.0
 
     @property
     def lanes(self) -> int:

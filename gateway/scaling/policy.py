@@ -3,8 +3,9 @@
 Rules (each a property in ``tests/scaling/test_policy_rules.py``):
 
 1. Memory is the ceiling, demand the wish. Above the mark for some samples in a row lanes go: unused ones
-   first, then where it does the least harm; never the last one of a model. Then streams of the lowest
-   priority wait, but those of the highest only in an emergency.
+   first, then where it does the least harm; never the last one of a model, save of one that is loaded on
+   demand and not in use. Then streams of the lowest priority wait, but those of the highest only in an
+   emergency.
 2. A lane is added if it was wanted for as many samples in a row, one at a time, if what is available less the
    reserve is 1.2 times its cost, it stays below the mark, and the processors have time for it.
 3. A lane above the configured number goes once it was not needed for long enough.

@@ -1,9 +1,10 @@
 """Which lanes go when memory is short: idle ones first, then where it does the least harm. Pure.
 
-Harm, from the least to the most: a lane that holds nothing; then a model of
-lower priority; then the one whose other lanes would be less busy, and of those
-the one with fewer late requests for each lane that it keeps; then the one whose
-lane gives back more memory.
+Harm, from the least to the most: a lane that holds nothing, and of those at last the
+only one of a model that its next request would load again, the least recently used
+first; then a model of lower priority; then the one whose other lanes would be less
+busy, and of those the one with fewer late requests for each lane that it keeps; then
+the one whose lane gives back more memory.
 """
 
 from __future__ import annotations
@@ -34,11 +35,14 @@ class Retired:
         return self.demand.lanes - self.count
 
 
-def harm(demand: ModelDemand) -> tuple[bool, int, float, float, int, str]:
+def harm(demand: ModelDemand) -> tuple[bool, bool, float, int, float, float, int, str]:
     """Return what retiring one more lane of a model costs, as a key to sort by; the least first."""
     left = max(1, demand.lanes - 1)
+    is_last = demand.lanes == 1
     return (
         demand.unused_lanes == 0,
+        is_last,
+        demand.used_s if is_last else 0.0,
         demand.priority,
         round(demand.busy_with(left), 1),
         demand.deadline_misses / left,
