@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Final
 
 from gateway.configuration.serving_settings import AccessSettings
 from gateway.errors import AccessRefused, Overloaded, RateLimited, Unauthenticated
@@ -24,6 +25,9 @@ from gateway.serving.access.networks import client_of
 from gateway.serving.access.peer import Peer, place_of
 from gateway.serving.access.policy import Policy, allow, identify
 from gateway.serving.door_count import DONE, outcome_of
+
+# Names come from outside and go into the log.
+_LONGEST: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,7 @@ class Gate:
             RateLimited: Too often, or too many at a time (``retry_after_s``).
             Overloaded: Too many clients at a time.
         """
-        act = Act(need, call, on)
+        act = Act(need, call, on[:_LONGEST])
         try:
             return self._admit(peer, act)
         except (AccessRefused, RateLimited, Overloaded) as error:
