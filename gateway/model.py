@@ -88,6 +88,9 @@ class ModelCard:
     twins: tuple[CardTwin, ...] = option(
         "The same model in other files; each board takes the one that suits it.", ()
     )
+    made: bool = option(
+        "Made by the gateway of the file alone: where it leaves a size open, what the runtime finds counts.", False
+    )
 
     def of_file(self, file: str) -> ModelCard:
         """Return the card as it is for one of the files: what a twin says of itself takes the place of the card's.

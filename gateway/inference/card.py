@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.configuration.reader import read
@@ -100,7 +101,10 @@ def check_tensors(card: ModelCard, inputs: Sequence[TensorSpec], outputs: Sequen
     Raises:
         CardMismatch: A name, dtype, shape or quantisation differs; all differences are in the message.
     """
-    wrong = [*_differences("inputs", card.inputs, inputs), *_differences("outputs", card.outputs, outputs)]
+    stated = [card.inputs, card.outputs]
+    if card.made:
+        stated = [_completed(card.inputs, inputs), _completed(card.outputs, outputs)]
+    wrong = [*_differences("inputs", stated[0], inputs), *_differences("outputs", stated[1], outputs)]
     if wrong:
         raise CardMismatch(f"card of {card.name}: " + "; ".join(wrong), model=card.name)
 
@@ -118,6 +122,20 @@ def _differences(key: str, stated: Sequence[CardTensor], found: Sequence[TensorS
         if spec := by_name.get(tensor.name):
             wrong += [f"{key}.{tensor.name}: {what}" for what in _tensor_differences(tensor, spec)]
     return wrong
+
+
+def _completed(stated: Sequence[CardTensor], found: Sequence[TensorSpec]) -> tuple[CardTensor, ...]:
+    """Return tensors of a card that was made of the file, with sizes that the runtime worked out itself."""
+    shapes = {spec.name: [-1 if size is None else size for size in spec.shape] for spec in found}
+
+    def sizes(tensor: CardTensor) -> tuple[int, ...]:
+        known = shapes.get(tensor.name)
+        if known is None or (tensor.shape and len(known) != len(tensor.shape)):
+            return tensor.shape
+        said = tensor.shape or (-1,) * len(known)
+        return tuple(size if own == -1 else own for own, size in zip(said, known, strict=True))
+
+    return tuple(replace(tensor, shape=sizes(tensor)) for tensor in stated)
 
 
 def _tensor_differences(stated: CardTensor, found: TensorSpec) -> list[str]:

@@ -32,7 +32,7 @@ from gateway.inference.machine import machine
 from gateway.inference.proof import DEFAULT_MEMORY_BYTES, Effort, prove
 from gateway.inference.proven import Proof
 from gateway.inference.structure import external_names
-from gateway.model import CARD_FILE, ModelFolder
+from gateway.model import CARD_FILE, ModelCard, ModelFolder
 from gateway.operations.build import VERSION
 
 _FORMAT = 3
@@ -194,14 +194,19 @@ def _is_complete(spec: LoadSpec, proof: Proof) -> bool:
     return is_derived(spec, proof)
 
 
+def names_on(card: ModelCard) -> tuple[str, ...]:
+    """Return the names of all files that a card names, its own and its twins'."""
+    samples = [*card.golden, *(sample for twin in card.twins for sample in twin.golden)]
+    names = [card.labels, card.file, *(twin.file for twin in card.twins), *(each.file for each in samples)]
+    names += [str(sample.expect["outputs"]) for sample in samples if "outputs" in sample.expect]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
 def _files(model: ModelFolder) -> dict[str, Path]:
     """Return every file that a card names, and the card."""
     card = model.card
-    samples = [*card.golden, *(sample for twin in card.twins for sample in twin.golden)]
     models = [(card.file, card.format), *((twin.file, twin.format) for twin in card.twins)]
-    names = [card.labels, *(name for name, _ in models), *(sample.file for sample in samples)]
-    names += [str(sample.expect["outputs"]) for sample in samples if "outputs" in sample.expect]
-    files = {name: inside(model.folder, name, "file") for name in names if name}
+    files = {name: inside(model.folder, name, "file") for name in names_on(card)}
     for name, kind in models:
         if kind == "onnx":
             path = inside(model.folder, name, "file")

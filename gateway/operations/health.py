@@ -7,7 +7,8 @@ Rules (each one is a property in ``tests/operations/test_health.py``):
 
 1. Ready means: no blocking reason stands, and every expected model answered a
    canary inference within ``canary_max_age_s``.
-2. A model that is not expected, or not any more, neither helps nor hinders.
+2. A model that is not expected, or not any more, neither helps nor hinders. One that
+   is excused is shown, and does not hinder either.
 3. The broker's absence degrades but never blocks: models still answer, results
    queue up, and restarting the gateway would not bring the broker back.
 4. Nothing changes the verdict before ``next_wakeup_s()`` but an event.
@@ -76,6 +77,7 @@ class Health:
         self._max_age_s = canary_max_age_s
         self._reasons: set[Reason] = {Reason.STARTING}
         self._canaries: dict[str, _Canary] = {}
+        self._excused: frozenset[str] = frozenset()
 
     def set(self, reason: Reason) -> None:
         """Let a reason stand."""
@@ -88,6 +90,10 @@ class Health:
     def expect(self, models: Iterable[str]) -> None:
         """Say which models must answer; what is known of those that stay is kept."""
         self._canaries = {name: self._canaries.get(name, _Canary()) for name in models}
+
+    def excuse(self, models: Iterable[str]) -> None:
+        """Say which models never stand in the way, though they are watched if they are expected."""
+        self._excused = frozenset(models)
 
     def canary_answered(self, model: str, now_s: float) -> None:
         """Note that a canary inference gave a right answer."""
@@ -109,7 +115,9 @@ class Health:
         """Return the verdict of this moment."""
         models = {name: self._model(canary, now_s) for name, canary in self._canaries.items()}
         blocking = [reason.value for reason in Reason if reason in self._reasons - _DEGRADES]
-        blocking += [f"canary:{name}" for name, model in models.items() if not model.fresh]
+        blocking += [
+            f"canary:{name}" for name, model in models.items() if not (model.fresh or name in self._excused)
+        ]
         degrading = [reason.value for reason in Reason if reason in self._reasons & _DEGRADES]
         return Verdict(
             ready=not blocking,

@@ -1,13 +1,13 @@
-"""Walks the protobuf of an ONNX file down to its tensors, without the runtime and within bounds."""
+"""Walks the protobuf of an ONNX file down to its tensors, without the runtime and within bounds. Pure."""
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.errors import LoadFailed
+from gateway.inference.octets import Octets
 
 MOST_FIELDS: Final = 8_000_000
 MOST_DEPTH: Final = 64
@@ -46,11 +46,11 @@ class OnnxFields:
     """Reads fields out of mapped bytes and counts them, so that no file takes for ever.
 
     Args:
-        data: The whole file; borrowed.
+        data: The whole file, mapped or held; borrowed.
         path: What complaints call it.
     """
 
-    def __init__(self, data: mmap.mmap, path: Path) -> None:
+    def __init__(self, data: Octets, path: Path) -> None:
         self._data = data
         self._path = path
         self._seen = 0
