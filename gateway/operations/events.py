@@ -118,6 +118,18 @@ EVENTS: Final[Mapping[str, EventKind]] = {
     "rpc_certificate_unread": EventKind(
         _WARNING, "The gRPC door's renewed certificate cannot be read; the one before it serves on."
     ),
+    "http2_refused": EventKind(
+        _WARNING,
+        "A client's HTTP/2 connection was ended: a flood of frames, or no HTTP/2.",
+        ("address", "reason"),
+        ("address",),
+    ),
+    "tls_refused": EventKind(
+        _WARNING,
+        "A client did not get through TLS: no certificate that is known here, or no TLS at all.",
+        ("address",),
+        ("address",),
+    ),
     # Who may use the doors.
     "access_refused": EventKind(
         _WARNING,

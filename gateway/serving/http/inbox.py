@@ -1,0 +1,78 @@
+"""The body of one request on its way to the application, and the word that its client is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.serving.asgi import Message
+
+
+class Inbox:
+    """Holds what has arrived until the application takes it.
+
+    Args:
+        loop: The event loop.
+        taken: Is told how many bytes the application has taken.
+    """
+
+    __slots__ = ("_is_gone", "_loop", "_pieces", "_taken", "_waiter", "held_bytes", "is_whole", "last_told")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, taken: Callable[[int], None]) -> None:
+        self._loop = loop
+        self._taken = taken
+        self._pieces: list[bytes] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_gone = False
+        self.held_bytes = 0
+        self.is_whole = False
+        self.last_told = False
+
+    def put(self, piece: bytes) -> None:
+        """Take a piece of the body in."""
+        self._pieces.append(piece)
+        self.held_bytes += len(piece)
+        self._wake()
+
+    def end(self) -> None:
+        """The body is whole."""
+        self.is_whole = True
+        self._wake()
+
+    def leave(self) -> None:
+        """The client is gone, or its request is answered."""
+        self._is_gone = True
+        self._wake()
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the application wants a body of which nothing has arrived."""
+        return not self._pieces and not self.is_whole and not self._is_gone
+
+    async def receive(self) -> Message:
+        """Return ASGI's next message. Cancel-safe: nothing is lost.
+
+        What has arrived goes first; then ``http.disconnect``, once the client is gone.
+        """
+        while not self._pieces and not (self.is_whole and not self.last_told) and not self._is_gone:
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if self._pieces or (self.is_whole and not self.last_told):
+            return self._next()
+        return {"type": "http.disconnect"}
+
+    def _next(self) -> Message:
+        pieces, self._pieces = self._pieces, []
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.held_bytes = 0
+        self.last_told = self.is_whole
+        if body:
+            self._taken(len(body))
+        return {"type": "http.request", "body": body, "more_body": not self.last_told}
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
