@@ -7,26 +7,25 @@ is said in one form. Who leaves is not waited for.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.configuration.serving_settings import ServingSettings
 from gateway.errors import GatewayBug, GatewayError, UnknownMedia
 from gateway.operations.log import log
 from gateway.serving.access.caller import Caller
+from gateway.serving.access.gate import Gate
 from gateway.serving.access.http_peer import http_peer
-from gateway.serving.access.peer import Peer
 from gateway.serving.asgi import Receive, Scope, Send
-from gateway.serving.door_count import CANCELLED, DoorCount
+from gateway.serving.door_count import CANCELLED, DONE, DoorCount
+from gateway.serving.error_words import error_words
 from gateway.serving.model_view import Health, Models, Repository
 from gateway.serving.regions import Regions
 from gateway.serving.rest.answering import answer
 from gateway.serving.rest.bodies import Body, ClientLeft, Room
-from gateway.serving.rest.error_codes import error_document, error_headers, status_of
+from gateway.serving.rest.error_codes import error_headers, status_of
 from gateway.serving.rest.exchange import Ask, Handler, Reply, json_reply
 from gateway.serving.rest.infer_call import Timing
 from gateway.serving.rest.infer_page import InferPage, check_content_type
@@ -52,33 +51,6 @@ _SHARED_MEMORY: Final = "system_shared_memory"
 
 # What is taken back when the client leaves; a load that has begun goes on for everybody else.
 _CANCELLED_WITH_CLIENT: Final = frozenset({"infer", "generate", "generate_stream"})
-
-
-class Admitted(Protocol):
-    """One request that was let in, until its block is left."""
-
-    @property
-    def caller(self) -> Caller:
-        """Who asks."""
-        ...
-
-    def failed(self, label: str) -> None:
-        """Note the label of the error that was answered."""
-        ...
-
-
-class Gate(Protocol):
-    """Lets requests in."""
-
-    def admit(self, peer: Peer, need: str, call: str = "", on: str = "") -> AbstractContextManager[Admitted]:
-        """Let a request in, or say why not.
-
-        Raises:
-            AccessRefused: Whoever asks may not.
-            RateLimited: Too often, or too many at a time.
-            Overloaded: Too many clients at a time.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +102,12 @@ class RestApp:
         if scope["type"] != "http":
             raise ValueError(f"the REST door does not speak {scope['type']}")
         headers = {name.lower(): value for name, value in scope["headers"]}
-        try:
-            reply = await self._reply(scope, receive, headers)
-        except ClientLeft:
-            return
-        await answer(reply, scope["method"], headers, send)
+        reply = await self._reply(scope, receive, headers)
+        if reply is not None:
+            await answer(reply, scope["method"], headers, send)
 
-    async def _reply(self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]) -> Reply:
+    async def _reply(self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]) -> Reply | None:
+        """Return what is said, None if nobody is there to hear it."""
         found = match(_raw_path(scope))
         if found is None:
             return json_reply({"error": "Not Found", "label": "refused.unknown_path"}, 404)
@@ -145,25 +116,20 @@ class RestApp:
         if route is None:
             return _no_such_method(method, found)
         with self._count.request(route.action) as counted:
-            try:
-                reply = await self._let_in(route, found, scope, receive, headers)
-            except ClientLeft:
-                counted.failed(CANCELLED)
-                raise
-            if reply.label:
-                counted.failed(reply.label)
+            reply = await self._let_in(route, found, scope, receive, headers)
+            counted.failed(_outcome(reply))
             return reply
 
     async def _let_in(
         self, route: Route, found: Match, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]
-    ) -> Reply:
+    ) -> Reply | None:
         arrived_s = time.monotonic()
         on = found.names.get("model") or found.names.get("region") or ""
         try:
-            with self._gate.admit(http_peer(scope), route.need, route.action, on) as admitted:
-                reply = await self._handle(route, found, receive, headers, (admitted.caller, arrived_s))
-                if reply.label:
-                    admitted.failed(reply.label)
+            admission = self._gate.admit(http_peer(scope), route.need, route.action, on)
+            with admission as caller:
+                reply = await self._handle(route, found, receive, headers, (caller, arrived_s))
+                admission.failed(_outcome(reply))
                 return reply
         except GatewayError as error:
             return error_reply(error)
@@ -175,7 +141,7 @@ class RestApp:
         receive: Receive,
         headers: Mapping[bytes, bytes],
         asked: tuple[Caller, float],
-    ) -> Reply:
+    ) -> Reply | None:
         """Answer a request that was let in: every error of the gateway's becomes an answer here."""
         try:
             with Body(self._room) as body:
@@ -186,9 +152,11 @@ class RestApp:
                     return await while_there(receive, work)
                 return await work
         except GatewayError as error:
+            if isinstance(error, GatewayBug):
+                log.event("http_failed", path=route.path, error=error)
             return error_reply(error)
-        except (ClientLeft, asyncio.CancelledError):
-            raise
+        except ClientLeft:
+            return None
         except Exception as error:  # noqa: BLE001 - one broken request must not end the connection or the gateway
             log.event("http_failed", path=route.path, error=error)
             return error_reply(GatewayBug("the gateway failed at this request; its log says why"))
@@ -204,12 +172,16 @@ class RestApp:
         return read
 
 
+def _outcome(reply: Reply | None) -> str:
+    return CANCELLED if reply is None else reply.label or DONE
+
+
 def error_reply(error: GatewayError) -> Reply:
     """Return the answer that tells of an error."""
     headers = error_headers(error)
     if isinstance(error, UnknownMedia):
         headers = (*headers, (b"accept-encoding", b"gzip, deflate"))
-    return json_reply(error_document(error), status_of(error), headers, error.label)
+    return json_reply(error_words(error), status_of(error), headers, error.label)
 
 
 def _no_such_method(method: str, found: Match) -> Reply:

@@ -1,4 +1,4 @@
-"""The one table from errors to HTTP statuses, and how an error is said in JSON. Pure.
+"""The one table from errors to HTTP statuses, and the headers that go with them. Pure.
 
 An error that is not listed has the status of its nearest listed ancestor; a test
 holds the table against every leaf.
@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway import errors
-from gateway.serving.error_stages import stages
 
 STATUSES: Final[Mapping[type[errors.GatewayError], int]] = {
     # The request: change it.
@@ -91,12 +90,6 @@ _RETRY_S: Final = 1
 def status_of(error: errors.GatewayError) -> int:
     """Return the status of an error."""
     return next((STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES), 500)
-
-
-def error_document(error: errors.GatewayError) -> dict[str, object]:
-    """Return what the client is told: ``error``, ``label``, facts, and what led to it if anything did."""
-    first, *causes = stages(error)
-    return {**first, "causes": causes} if causes else first
 
 
 def error_headers(error: errors.GatewayError) -> tuple[tuple[bytes, bytes], ...]:

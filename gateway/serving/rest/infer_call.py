@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gateway.errors import NotSupported
 from gateway.serving.call import Buffer, InferCall, InputTensor, WantedOutput
 from gateway.serving.datatypes import check_bytes, datatype_named
-from gateway.serving.regions import Regions
+from gateway.serving.regions import Place, Regions
 from gateway.serving.rest.infer_words import InferWords, InputWords, RegionPart
 
 
@@ -54,6 +54,8 @@ class Asked:
 def to_call(words: InferWords, asked: Asked, timing: Timing, regions: Regions | None) -> InferCall:
     """Return the call that a request means.
 
+    Whoever takes it asks for ``places_of`` its outputs too, before the call runs.
+
     Args:
         words: The request.
         asked: Who asks whom, and when.
@@ -61,10 +63,12 @@ def to_call(words: InferWords, asked: Asked, timing: Timing, regions: Regions | 
         regions: Shared memory; None where there is none.
 
     Raises:
-        NotSupported: A tensor lies in shared memory, and there is none.
+        NotSupported: A tensor lies in shared memory, or should, and there is none.
         UnknownRegion: There is no such region, or the part does not lie in it.
         Malformed: A region's bytes are not what the tensor's shape says.
     """
+    if regions is None and words.uses_regions:
+        raise NotSupported("there is no shared memory over this door: send tensors in the request")
     return InferCall(
         model=asked.model,
         inputs=tuple(
@@ -81,12 +85,26 @@ def to_call(words: InferWords, asked: Asked, timing: Timing, regions: Regions | 
     )
 
 
+def places_of(words: InferWords, regions: Regions | None) -> dict[str, Place]:
+    """Return where outputs in shared memory go, by their names.
+
+    Raises:
+        UnknownRegion: There is no such region, or the part does not lie in it.
+    """
+    if regions is None:
+        return {}
+    return {
+        each.name: regions.place(each.region.region, each.region.offset, each.region.byte_size)
+        for each in words.outputs
+        if each.region is not None
+    }
+
+
 def _data(words: InputWords, regions: Regions | None) -> Buffer:
     if not isinstance(words.data, RegionPart):
         return words.data
     part = words.data
-    if regions is None:
-        raise NotSupported(f"input {words.name[:80]}: there is no shared memory over this door")
+    assert regions is not None, "to_call refused it"
     data = regions.read(part.region, part.offset, part.byte_size)
     tensor = f"input {words.name[:80]}"
     check_bytes(datatype_named(words.datatype, tensor), words.shape, data, tensor)

@@ -11,7 +11,7 @@ from gateway.serving.model_view import Models
 from gateway.serving.regions import Regions
 from gateway.serving.rest.exchange import BINARY, EVENTS, JSON, Ask, Reply
 from gateway.serving.rest.generate import generate_words, generated
-from gateway.serving.rest.infer_call import Asked, Timing, to_call
+from gateway.serving.rest.infer_call import Asked, Timing, places_of, to_call
 from gateway.serving.rest.infer_request import header_length, read_raw, read_request
 from gateway.serving.rest.infer_response import write_reply
 from gateway.serving.rest.infer_words import InferWords
@@ -65,8 +65,9 @@ class InferPage:
             raise
         if words.uses_regions and not ask.caller.is_local:
             raise Forbidden("shared memory is for programs of this machine")
+        places = places_of(words, self._regions)
         reply = await self._ask(words, ask)
-        written = write_reply(reply, words, self._regions)
+        written = write_reply(reply, words, places)
         if written.json_bytes is None:
             return Reply(200, written.body, JSON)
         return Reply(200, written.body, BINARY, ((_LENGTH, str(written.json_bytes).encode()),))

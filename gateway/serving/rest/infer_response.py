@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gateway.errors import NotSupported
 from gateway.serving.call import Buffer, InferReply, OutputTensor, Parameter
 from gateway.serving.datatypes import datatype_named
-from gateway.serving.regions import Regions
+from gateway.serving.regions import Place
 from gateway.serving.rest.infer_words import InferWords, OutputWords
 from gateway.serving.rest.json_numbers import elements_out
 from gateway.serving.rest.json_writing import write_json
@@ -42,7 +41,7 @@ class _Draft:
     binary: bool = False
 
 
-def write_reply(reply: InferReply, words: InferWords, regions: Regions | None) -> Written:
+def write_reply(reply: InferReply, words: InferWords, places: Mapping[str, Place] | None = None) -> Written:
     """Return the answer to a request.
 
     Where an output in JSON holds NaN or an infinity, ``null`` stands for it and the answer's
@@ -51,17 +50,23 @@ def write_reply(reply: InferReply, words: InferWords, regions: Regions | None) -
     Args:
         reply: What the model gave.
         words: The request.
-        regions: Shared memory; None where there is none.
+        places: Where outputs in shared memory go, by their names.
 
     Raises:
-        NotSupported: An output cannot be said in JSON, or there is no shared memory.
-        UnknownRegion: There is no such region, or the part does not lie in it.
+        NotSupported: An output cannot be said in JSON.
+        UnknownRegion: The client took the memory away meanwhile.
         TooLarge: An output is longer than its part of a region.
     """
     wishes = {each.name: each for each in words.outputs}
     draft = _Draft()
     for output in reply.outputs:
-        _add(draft, output, wishes.get(output.name, OutputWords(output.name)), words.binary_outputs, regions)
+        _add(
+            draft,
+            output,
+            wishes.get(output.name, OutputWords(output.name)),
+            words.binary_outputs,
+            places or {},
+        )
     head = write_json(_head(reply, draft))
     if not draft.binary:
         return Written(head, None)
@@ -81,16 +86,13 @@ def _head(reply: InferReply, draft: _Draft) -> dict[str, object]:
 
 
 def _add(
-    draft: _Draft, output: OutputTensor, wish: OutputWords, binary_outputs: bool, regions: Regions | None
+    draft: _Draft, output: OutputTensor, wish: OutputWords, binary_outputs: bool, places: Mapping[str, Place]
 ) -> None:
     said: dict[str, Any] = {"name": output.name, "datatype": output.datatype, "shape": list(output.shape)}
     draft.outputs.append(said)
     if wish.region is not None:
         # Neither data nor parameters: some clients end at parameters that they do not expect.
-        if regions is None:
-            raise NotSupported(f"output {output.name}: there is no shared memory over this door")
-        part = wish.region
-        regions.write(part.region, part.offset, part.byte_size, output.data)
+        places[output.name].write(output.data)
         return
     if binary_outputs if wish.binary is None else wish.binary:
         draft.binary = True

@@ -109,10 +109,9 @@ def document(name: str, version: str) -> dict[str, Any]:
     """
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        place = paths.setdefault(route.path, {"parameters": _parameters(route.path)})
+        names = _parameters(route.path)
+        place = paths.setdefault(route.path, {"parameters": names} if names else {})
         place[route.method.lower()] = _operation(route)
-        if not place["parameters"]:
-            del place["parameters"]
     return {
         "openapi": "3.1.0",
         "info": {

@@ -151,10 +151,9 @@ SCHEMAS: Final[dict[str, Schema]] = {
         {
             "error": {**TEXT, "description": "What is wrong, where, and what to do."},
             "label": {**TEXT, "description": "The stable name of the kind of error."},
-            "facts": {"type": "object"},
-            "causes": listed({"type": "object"}),
+            "details": listed(members({"label": TEXT, "error": TEXT}, additionalProperties=True)),
         },
-        *("facts", "causes"),
+        "details",
     ),
     "InputTensor": _INPUT,
     "WantedOutput": _OUTPUT,

@@ -90,7 +90,7 @@ class SettingPages:
             if name not in _TRACE:
                 raise Malformed(f"{name[:80]!a} is no setting: {', '.join(_TRACE)} are")
             # Null asks for what is set for the whole server.
-            if value is not None and value != _TRACE[name] and value != [_TRACE[name]]:
+            if value is not None and _TRACE[name] not in (value, [value]):
                 raise NotSupported(
                     "requests are not traced: send a traceparent to tell them apart in the log"
                 )
