@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gateway.configuration.serving_settings import AccessSettings, ServingSettings, SharedMemorySettings
-from gateway.errors import DeadlineRunning, UnknownModel, WrongShape
+from gateway.errors import DeadlineRunning, Malformed, UnknownModel, WrongShape
 from gateway.mqtt.wait import set_by
 from gateway.operations.metrics import Metrics
 from gateway.serving.access.gate import Gate
@@ -77,7 +77,10 @@ class SmallModels:
         return ()
 
     async def infer(self, call: InferCall) -> InferReply:
-        self._known(call.model, call.version)
+        inputs, _ = self._known(call.model, call.version)
+        given = [(each.name, each.datatype, len(each.shape)) for each in call.inputs]
+        if given != [(name, datatype, len(shape)) for name, datatype, shape in inputs]:
+            raise Malformed(f"model {call.model} takes other inputs")
         self.callers.append(call.caller)
         data = {each.name: each.data for each in call.inputs}
         output = await getattr(self, f"_{call.model}")(data, call)

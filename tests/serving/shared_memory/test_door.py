@@ -344,6 +344,7 @@ def test_a_client_that_does_not_read_its_answers_is_read_no_further_and_cut_off(
     serve(run, DoorLimits(answer_s=0.2))
 
 
+@pytest.mark.slow
 def test_a_real_model_gives_the_same_through_the_door_as_without_it(tmp_path: Path) -> None:
     frame = np.random.default_rng(3).normal(size=(1, 3, 224, 224)).astype(np.float32)
 
