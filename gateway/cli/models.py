@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cli.client import fetch_status, status_url
+from gateway.cli.describe import WORD, describe
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.quiet import quiet_runtimes
 from gateway.cli.release_table import release_lines
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folders",
         nargs="*",
         metavar="FOLDER",
-        help="model folders; those of the configuration, else ./models/*",
+        help="model folders; those of the configuration, else ./models/*; or: describe FILE",
     )
     add_config_argument(parser)
     parser.add_argument(
@@ -60,21 +61,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tensors", metavar="FILE", help="print the tensors of a model file as a card states them"
     )
+    parser.add_argument(
+        "--into", metavar="FOLDER", default="", help="describe: write card and labels there instead"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the table, or a file's tensors.
+    """Print the table, a file's tensors, or the card that a file gives by itself.
 
     Returns:
         1 if a folder cannot be used.
 
     Raises:
         ConfigError: The configuration cannot be read.
-        LoadFailed: ``--tensors``: the file cannot be loaded.
+        LoadFailed: ``--tensors``, ``describe``: the file cannot be loaded.
     """
     if options.tensors is not None:
         return _print_tensors(Path(options.tensors), as_json=options.json)
+    if options.folders[:1] == [WORD]:
+        return describe(options.folders[1:], as_json=options.json, into=options.into)
     settings = client_settings(options.config, needs_secrets=False)
     status = _status(options.url, settings)
     models = _models(status)

@@ -20,6 +20,7 @@ _END_BYTES, _ENTRY_BYTES, _LOCAL_BYTES = 22, 46, 30
 _MOST_COMMENT: Final = 65_535
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED: Final = 1
+_MOST_OVERHEAD: Final = 65_536  # packing makes what cannot be packed a little longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def unpacked(data: Octets, file: AppendedFile, most_bytes: int) -> bytes | None:
     flags = int.from_bytes(head[6:8], "little")
     names, extra = struct.unpack("<HH", head[26:30])
     start = file.start + _LOCAL_BYTES + names + extra
-    packed = data[start : start + min(file.packed_bytes, most_bytes + 1)]
+    packed = data[start : start + min(file.packed_bytes, most_bytes + _MOST_OVERHEAD)]
     if flags & _ENCRYPTED or len(packed) < file.packed_bytes:
         return None
     if file.method == _STORED:

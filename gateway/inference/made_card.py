@@ -32,7 +32,7 @@ _MOST_NAME: Final = 63
 _MOST_LICENCE: Final = 60
 _DIGEST_WORDS: Final = 12
 _READERS: Final = {"onnx": onnx_facts, "tflite": tflite_facts}
-_TITLES: Final = {"onnx": "ONNX", "tflite": "TFLite"}
+_TITLES: Final = {"onnx": "An ONNX", "tflite": "A TFLite"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _card(path: Path, name: str, digest: str, found: tuple[FileFacts, tuple[str,
     return ModelCard(
         name=name or lawful_name(path.stem),
         version=_lawful_version(facts.version) or digest[:_DIGEST_WORDS],
-        summary=facts.summary or f"A {_TITLES[model_format]} model that takes and gives tensors.",
+        summary=facts.summary or f"{_TITLES[model_format]} model that takes and gives tensors.",
         source=f"Read from the file{by}.",
         licence=facts.licence if 0 < len(facts.licence) <= _MOST_LICENCE else UNKNOWN_LICENCE,
         file=path.name,
