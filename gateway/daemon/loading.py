@@ -23,9 +23,11 @@ from gateway.daemon.stored_releases import Releases
 from gateway.errors import (
     DeadlineQueued,
     Draining,
+    EngineFailed,
     GatewayError,
     LostRace,
     NotReady,
+    OutOfMemory,
     Overloaded,
     UnknownModel,
 )
@@ -81,7 +83,7 @@ class Loading:
         if model in self._catalog.versions:
             return
         failed, now_s = self._failed.get(model), time.monotonic()
-        if failed is not None and now_s < failed.until_s:
+        if failed is not None and now_s < failed.until_s and self._stands(model, failed):
             wait_s = failed.until_s - now_s
             raise NotReady(f"model {model}: {failed.message}; tried again in {wait_s:.0f} s", model=model)
         known = self._settings().models.get(model)
@@ -188,7 +190,8 @@ class Loading:
             await self._serve(model, again=because == "order")
         except GatewayError as error:
             self._note_failure(model, error)
-            await self._releases.load_failed()
+            if _is_its_fault(error):
+                await self._releases.load_failed()
             if model not in self._catalog.versions or because == "order":
                 raise
         self._failed.pop(model, None)
@@ -212,7 +215,7 @@ class Loading:
                 version = await self._started(model, plan, was)
             except GatewayError as error:
                 if was is None:
-                    self._catalog.standing.note_load(model, ModelState.FAILED, error.message, plan)
+                    self._note_standing(model, error, plan)
                 raise
             try:
                 await self._catalog.serve_in_place_of(was, version, self._settings)
@@ -237,9 +240,27 @@ class Loading:
             await version.scheduler.start(gently=was is not None)
         return version
 
+    def _note_standing(self, model: str, error: GatewayError, plan: ModelPlan) -> None:
+        standing = self._catalog.standing
+        rest = standing.resting.get(model)
+        if rest is not None and not _is_its_fault(error):
+            standing.note_load(model, rest.value, error.message)
+        else:
+            standing.note_load(model, ModelState.FAILED, error.message, plan)
+
+    def _stands(self, model: str, failed: _Failure) -> bool:
+        """Return whether nothing has changed since a load failed."""
+        status = self._catalog.status.get(model)
+        return status is not None and status.reason == failed.message
+
     def _note_failure(self, model: str, error: GatewayError) -> None:
         before = self._failed.get(model)
         pause_s = _LEAST_PAUSE_S if before is None else min(_MOST_PAUSE_S, 2 * before.pause_s)
         self._failed[model] = _Failure(error.message, pause_s, time.monotonic() + pause_s)
         self._metrics.model_loads.add(1, model, "failed")
         log.event("model_load_failed", model=model, reason=error.message, error=error)
+
+
+def _is_its_fault(error: GatewayError) -> bool:
+    """Return whether a load failed for what the model is, and not for want of memory or by others' hand."""
+    return isinstance(error, EngineFailed) and not isinstance(error, OutOfMemory)

@@ -1,4 +1,4 @@
-"""Models as they are wished: a real catalogue with real workers, releases in folders, memory as the test says."""
+"""Models as they are wished: real catalogue and workers, releases in folders, memory as the test says."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from gateway.inference.choosing import Chooser, Unheard
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.proof_cache import ProofCache
 from gateway.inference.request import InferRequest, Outcome
+from gateway.inference.tensor_call import TENSORS, PlacedTensor, TensorLayout
 from gateway.operations.metrics import Metrics
 from gateway.scaling.sample import HOST, DeviceMemory, Source
 from tests.inference.bench_of_lanes import DECLARED, Seen, payload
@@ -141,6 +142,10 @@ class World:
         """Let wishes come true as far as they do."""
         await self.wishes.open()
 
+    def state(self, model: str) -> str:
+        """Return where a model is."""
+        return self.catalog.status[model].state.value
+
     def states(self) -> Mapping[tuple[str, str], tuple[str, str]]:
         """Return the index by name and version."""
         return {(e.name, e.version): (e.state, e.reason) for e in self.resolver.index()}
@@ -155,10 +160,17 @@ class World:
         return self.costs.get(model, LaneCost())
 
 
-def window(model: str, deadline_s: float, stream: str = "s", pipeline: str = "") -> InferRequest:
-    """Return one window of numbers for a model's own pipeline."""
+def window(model: str, deadline_s: float, stream: str = "s") -> InferRequest:
+    """Return one window of a model's own numbers, as an application sends it."""
+    layout = TensorLayout((PlacedTensor("window", "int8", (1, 100, 6), 0),))
     now_s = time.monotonic()
-    return InferRequest(model, pipeline or f"{model}-line", stream, payload(), DECLARED, now_s, deadline_s)
+    return InferRequest(model, TENSORS, stream, bytes(600), layout.to_json(), now_s, deadline_s)
+
+
+def frame(model: str, patience_s: float = 30.0, stream: str = "s") -> InferRequest:
+    """Return one window of numbers for a model's pipeline, as a sensor sends it."""
+    now_s = time.monotonic()
+    return InferRequest(model, f"{model}-line", stream, payload(), DECLARED, now_s, now_s + patience_s)
 
 
 def settings_of(
@@ -190,8 +202,7 @@ def targets(weights: Mapping[str, int]) -> tuple[AliasTarget, ...]:
 
 def model(folder: Path, name: str, version: str = "1.0.0") -> Path:
     """Return a folder of its own with the motion model, as a version."""
-    made = copy("motion-int8", folder / name, **{"version: 1.0.0": f"version: {version}"})
-    return made
+    return copy("motion-int8", folder / name, **{"version: 1.0.0": f"version: {version}"})
 
 
 @contextlib.asynccontextmanager

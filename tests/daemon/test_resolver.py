@@ -18,7 +18,7 @@ def test_a_model_answers_by_its_name_its_release_and_the_version_of_its_card(tmp
             for version in ("", "0", "2.0.0"):
                 assert await made.version_of("motion", version) == "2.0.0"
             assert made.resolver.versions("motion") == ("2.0.0",)
-            with pytest.raises(UnknownModel, match="has no version 7; 2.0.0 serves"):
+            with pytest.raises(UnknownModel, match=r"has no version 7; 2\.0\.0 serves"):
                 made.resolver.resolve("motion", "7", "")
             with pytest.raises(UnknownModel, match="no model is named 'other'"):
                 made.resolver.resolve("other", "", "")
