@@ -17,6 +17,9 @@ from gateway.daemon.board_gauges import connect_board_gauges
 from gateway.daemon.canary import Canaries
 from gateway.daemon.catalog import Catalog
 from gateway.daemon.demand_watch import DemandWatch
+from gateway.daemon.doors import HouseDoors
+from gateway.daemon.drop_in import DropIns
+from gateway.daemon.drop_in_settings import with_drop_ins
 from gateway.daemon.engine_news import EngineNews
 from gateway.daemon.fit import fits
 from gateway.daemon.fleet import Fleet
@@ -30,6 +33,7 @@ from gateway.daemon.scaling_gauges import connect_scaling_gauges
 from gateway.daemon.sensing import Sensing
 from gateway.daemon.status import StatusPage, connect_gauges, connect_link_gauges
 from gateway.daemon.updates import Updates
+from gateway.daemon.wish_wiring import connect_wishes
 from gateway.errors import GatewayError
 from gateway.inference.choosing import Chooser
 from gateway.inference.dataplane import DataPlane
@@ -50,11 +54,10 @@ from gateway.scaling.telemetry import Telemetry
 from gateway.sensors.dialects import Identity as SensorIdentity
 from gateway.sensors.sensor import Stream
 from gateway.serving.app import Sources, StatusDoor
-from gateway.serving.listener import Listener
 
 _DRAIN_S = 1.5
 # A change of these needs a new process; everything else follows a reload.
-_FIXED = ("gateway", "mqtt", "http", "telemetry", "updates")
+_FIXED = ("gateway", "mqtt", "http", "telemetry", "updates", "serving")
 
 
 class House:
@@ -93,12 +96,17 @@ class House:
         self.catalog = Catalog(
             self.dataplane, backends, observer, loaded, self.updates.folder_of, self.gpu.body
         )
+        self.changing = asyncio.Lock()
+        self._configured = frozenset(settings.models)
+        self.drop_ins = DropIns(settings.serving.models_dir, caches, self)
         sampler = machine_sampler(nvml=settings.telemetry.nvml)
         self.telemetry = Telemetry(sampler, lambda: self.settings.scaling.sample_interval_s)
-        fleet = Fleet(self.dataplane.serving, observer, LaneCosts(footprint), lambda: self.settings)
+        self.costs = LaneCosts(footprint)
+        fleet = Fleet(self.dataplane.serving, observer, self.costs, lambda: self.settings)
+        self.wishes = connect_wishes(self, fleet, self.costs)
         self.autoscaler = Autoscaler(self.telemetry, fleet, observer, self.metrics, settings.scaling)
         manager = manager or Notifier()
-        self._handed = handed or HandedOver({})
+        self.doors = HouseDoors(self, handed or HandedOver({}))
         self.pulse = Pulse(self, manager)
         pause_s = beat_s(manager.watchdog_s, settings.http.canary_interval_s)
         self._canaries = Canaries(self.dataplane, self.health, self.metrics, pause_s)
@@ -121,8 +129,9 @@ class House:
         connect_board_gauges(self.metrics, self.telemetry, settings.telemetry)
         connect_scaling_gauges(self.metrics, self.autoscaler)
         await self._open.enter_async_context(self.telemetry)
-        await self._open_doors(page)
-        self.health.expect(settings.models)
+        self._open.push_async_callback(self.doors.close)
+        await self.doors.open(StatusDoor(Sources(page.verdict, Exposition(self.metrics).render, page.status)))
+        self.health.expect(self.wishes.expected())
         self.link = await self._open.enter_async_context(
             Link(settings.mqtt, Identity(self.id, self.epoch, VERSION), self._link_events())
         )
@@ -130,6 +139,8 @@ class House:
         await self.updates.boot(self.catalog)
         await self.catalog.start(settings)
         await self.updates.check_started()
+        await self.drop_ins.open()
+        await self.wishes.open()
         await self._canaries.ask()
         outlet = Outlet(self.id, self.link.data.publish, self.metrics)
         ports = IntakePorts(
@@ -146,32 +157,18 @@ class House:
         self.sensing = await self._open.enter_async_context(
             Sensing(settings, who, self.link, ports, self._fits)
         )
+        await self.doors.open_to_broker(self.link)
         self.health.clear(Reason.STARTING)
         self.updates.begin(self.link)
-
-    async def _open_doors(self, page: StatusPage) -> None:
-        app = StatusDoor(Sources(page.verdict, Exposition(self.metrics).render, page.status))
-        http = [f"fd://{fd}" for fd in self._handed.of("http")]
-        if self.settings.http.enabled:
-            http = http or [self.settings.http.listen]
-        else:
-            for fd in self._handed.of("http"):
-                os.close(fd)
-            http = []
-        # The control socket is the same door for programs of this machine, without a port.
-        for listen in (*http, *(f"fd://{fd}" for fd in self._handed.of("control"))):
-            door = await self._open.enter_async_context(Listener(app, listen))
-            handed_over = listen.startswith("fd://")
-            log.event("http_listening", address=door.address, handed_over=handed_over)
 
     async def watch(self) -> None:
         """Run what runs for ever; returns or raises only when a part of the house fails."""
         assert self.link is not None
-        own = [self._canaries.run(self.pulse.beat), self.autoscaler.run()]
+        own = [self._canaries.run(self.pulse.beat), self.autoscaler.run(), self.wishes.run()]
         ours = [asyncio.ensure_future(each) for each in own]
         tasks = [*ours]
         tasks += [c.task for c in (self.link.data, self.link.control) if c.task is not None]
-        tasks += self.updates.tasks
+        tasks += [*self.updates.tasks, *self.drop_ins.tasks]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -187,23 +184,32 @@ class House:
         Raises:
             GatewayError: The settings cannot work.
         """
+        async with self.changing:
+            difference = await self._change(loaded)
+        self.drop_ins.ring()
+        return difference
+
+    async def _change(self, loaded: LoadedSettings) -> dict[str, object]:
         old, wanted = self.settings, loaded.settings
         fixed = [name for name in _FIXED if getattr(old, name) != getattr(wanted, name)]
         wanted = dataclasses.replace(wanted, **{name: getattr(old, name) for name in _FIXED})
         await self.updates.prepare(wanted)
+        configured = frozenset(wanted.models)
+        wanted = with_drop_ins(wanted, self.drop_ins.models())
         try:
             changed = await self.catalog.change(wanted, loaded)
         except BaseException:
             await self.updates.forget(old)
             raise
-        self.settings = wanted
+        self._configured = configured
+        self.take(wanted)
         await self.updates.forget(wanted)
         self.updates.resume()
-        self.health.expect(wanted.models)
         if self.sensing is not None:
             self.sensing.reconfigure(wanted)
         self.autoscaler.reconfigure(wanted.scaling)
         log.configure(wanted.log)
+        self.doors.renew(wanted)
         await self.catalog.drain(changed.ending)
         await self._canaries.ask()
         same = (ChangeKind.KEEP, ChangeKind.REMOVE)
@@ -215,13 +221,28 @@ class House:
             "restart_for": fixed,
         }
 
+    def is_configured(self, name: str) -> bool:
+        """Return whether the configuration itself names a model."""
+        return name in self._configured
+
+    def take(self, settings: Settings) -> None:
+        """Let settings be in effect whose models serve already."""
+        self.settings = settings
+        # Nobody can take the gateway's readiness away by dropping a file.
+        self.health.excuse(settings.models.keys() - self._configured)
+        self.health.expect(self.wishes.expected())
+        self.wishes.configured()
+
     async def close(self) -> None:
         """Close every room in reverse order, within a few seconds. Idempotent."""
         self.health.set(Reason.DRAINING)
         if self.sensing is not None:
             self.sensing.stop()
+        await self.drop_ins.close()
         await self.updates.close()
-        await self.catalog.close(time.monotonic() + _DRAIN_S)
+        deadline_s = time.monotonic() + _DRAIN_S
+        await self.wishes.close(deadline_s)
+        await self.catalog.close(deadline_s)
         await self.gpu.close()
         await self._open.aclose()
 

@@ -103,6 +103,11 @@ EVENTS: Final[Mapping[str, EventKind]] = {
         _INFO, "The changes of the file are in force.", ("file", "added", "removed", "changed", "restart_for")
     ),
     # The status door.
+    "grpc_listening": EventKind(_INFO, "The gRPC door is open.", ("address",)),
+    "memory_listening": EventKind(_INFO, "The door for shared memory is open.", ("path",)),
+    "tls_not_renewed": EventKind(
+        _WARNING, "Certificates cannot be read anew; the doors go on with those that they have."
+    ),
     "http_listening": EventKind(
         _INFO,
         "The status door is open, on a socket of its own or of the service manager.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from gateway.errors import NotReady
 from gateway.inference.dataplane import DataPlane
@@ -48,10 +48,13 @@ class Target(Protocol):
         ...
 
 
-class Resolver(Protocol):
+Where = TypeVar("Where", bound=Target)
+
+
+class Resolver(Protocol[Where]):
     """Who knows models, versions and aliases."""
 
-    def resolve(self, name: str, version: str, key: str) -> Target:
+    def resolve(self, name: str, version: str, key: str) -> Where:
         """Return where a name leads for whoever has this key.
 
         Raises:
@@ -60,7 +63,7 @@ class Resolver(Protocol):
         """
         ...
 
-    async def ready(self, target: Target, deadline_s: float) -> Target:
+    async def ready(self, target: Where, deadline_s: float, /) -> Where:
         """Return the same target with lanes, after loading it if need be.
 
         Raises:
@@ -86,7 +89,7 @@ CountsOf = Callable[[str, str], Sequence[ModelStatistics]]
 class Inferring:
     """``Models`` over the data plane; see there."""
 
-    def __init__(self, dataplane: DataPlane, resolver: Resolver, counts_of: CountsOf) -> None:
+    def __init__(self, dataplane: DataPlane, resolver: Resolver[Any], counts_of: CountsOf) -> None:
         """Put the parts together.
 
         Args:
@@ -100,7 +103,7 @@ class Inferring:
 
     def view(self, name: str, version: str = "") -> ModelView:
         """Return what a model is; see ``Models``."""
-        target = self._resolver.resolve(name, version, "")
+        target: Target = self._resolver.resolve(name, version, "")
         if target.scheduler is None:
             raise NotReady(f"model {name} is not loaded; its first request loads it", model=name)
         facts = _facts(target.scheduler)
@@ -124,7 +127,7 @@ class Inferring:
     def is_ready(self, name: str, version: str = "") -> bool:
         """Return whether a model answers, or would after a load; see ``Models``."""
         try:
-            target = self._resolver.resolve(name, version, "")
+            target: Target = self._resolver.resolve(name, version, "")
         except NotReady:
             return False
         return target.scheduler is None or bool(target.scheduler.pool.ready)
@@ -149,7 +152,7 @@ class Inferring:
 
     async def infer(self, call: InferCall) -> InferReply:
         """Answer a call; see ``Models``."""
-        target = self._resolver.resolve(call.model, call.version, _key(call))
+        target: Target = self._resolver.resolve(call.model, call.version, _key(call))
         if target.scheduler is None:
             target = await self._resolver.ready(target, call.deadline_s)
         scheduler = target.scheduler

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gateway.daemon.service_watch import ServiceWatch
 from gateway.daemon.shadow_run import ShadowRun
 from gateway.errors import EngineFailed, GatewayError, NotReady, Overloaded, ShadowFailed
 from gateway.inference.dataplane import DataPlane
-from gateway.inference.request import InferRequest, OnDone, Outcome, RequestState
+from gateway.inference.request import InferRequest, OnDone, Outcome, RequestState, TensorBytes
 from gateway.updates.shadow import ShadowGates, ShadowTally, ShadowVerdict
 from tests.daemon.update_world import Silent
 
@@ -81,6 +82,22 @@ def test_every_original_is_answered_and_equal_answers_agree() -> None:
         assert world.answers == [world.live.outcome] * 3
 
     assert _verdict(World, scenario).passed
+
+
+@pytest.mark.parametrize(("values", "passes"), [([0.1, 0.9], True), ([0.9, -0.9], False)])
+def test_tensors_that_were_asked_for_without_a_pipeline_are_compared_as_numbers(
+    values: list[float], passes: bool
+) -> None:
+    def gave(values: list[float]) -> Outcome:
+        data = np.array(values, np.float32).tobytes()
+        return Outcome(RequestState.DONE, tensors=(TensorBytes("y", "float32", (1, 2), data),))
+
+    async def scenario(world: World) -> None:
+        world.live.outcome, world.copy.outcome = gave([0.1, 0.9]), gave(values)
+        for _ in range(3):
+            world.frame()
+
+    assert _verdict(World, scenario).passed is passes
 
 
 def test_a_candidate_that_fails_where_the_live_one_answers_does_not_agree() -> None:

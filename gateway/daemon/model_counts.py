@@ -1,0 +1,79 @@
+"""What versions did, for doors that tell statistics; what models take, for a mesh that places them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from gateway.daemon.lane_costs import LaneCost
+from gateway.daemon.model_version import Version
+from gateway.errors import UnknownModel
+from gateway.operations.memory import read_memory
+from gateway.serving.model_view import ModelStatistics
+
+Beside = Mapping[tuple[str, str], Version]
+
+
+class ModelCounts:
+    """Reads the counts of what serves now."""
+
+    def __init__(self, serving: Mapping[str, Version], beside: Beside) -> None:
+        """Stand over what serves.
+
+        Args:
+            serving: What names lead to, by model; a live view.
+            beside: Further versions, by model and release number; a live view.
+        """
+        self._serving = serving
+        self._beside = beside
+
+    def of(self, name: str, version: str) -> Sequence[ModelStatistics]:
+        """Return what versions did: one version's, one name's, or everything's."""
+        return [
+            each.watch.counts.statistics(model, number)
+            for model, number, each in self._all()
+            if name in ("", model) and version in ("", number)
+        ]
+
+    def _all(self) -> Iterator[tuple[str, str, Version]]:
+        for model, version in sorted(self._serving.items()):
+            yield model, version.card_version, version
+        for (model, number), version in sorted(self._beside.items()):
+            yield model, number, version
+
+
+class ModelMemory:
+    """How much memory models take, as far as it was measured."""
+
+    def __init__(
+        self,
+        serving: Mapping[str, Version],
+        cost_of: Callable[[str], LaneCost],
+        known: Callable[[], Sequence[str]],
+    ) -> None:
+        """Stand over what serves.
+
+        Args:
+            serving: What names lead to, by model; a live view.
+            cost_of: What a lane of a model was measured to take.
+            known: Returns the names of all models.
+        """
+        self._serving = serving
+        self._cost_of = cost_of
+        self._known = known
+
+    def capacity_bytes(self) -> int:
+        """Return what models may take together: the memory of the board, or of our control group."""
+        memory = read_memory()
+        return memory.total_bytes if memory is not None else 0
+
+    def model_bytes(self, name: str) -> int:
+        """Return what a model takes now; 0 where nothing was measured.
+
+        Raises:
+            UnknownModel: Nothing has this name.
+        """
+        if name not in self._known():
+            raise UnknownModel(f"no model is named {name!r}", model=name)
+        cost, version = self._cost_of(name), self._serving.get(name)
+        lanes = version.scheduler.pool.wanted if version is not None else 1
+        return (cost.bound_bytes or 0) + (cost.another_bytes or cost.bound_bytes or 0) * max(0, lanes - 1)
