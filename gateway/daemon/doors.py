@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.configuration.settings import Settings
 from gateway.daemon.answer_topics import AnswerTopics
+from gateway.daemon.cold_shape import ColdShapes
 from gateway.daemon.model_counts import ModelCounts, ModelMemory
 from gateway.daemon.mqtt_requests import MqttRequests, RequestPorts
 from gateway.daemon.request_codec import RequestCodec
@@ -63,7 +64,8 @@ class HouseDoors:
         self._stack = contextlib.AsyncExitStack()
         self._gate = gate_of(settings.serving, self._configured_addresses(), house.metrics)
         counts = ModelCounts(house.catalog.versions, house.wishes.beside.versions)
-        self.models = Inferring(house.dataplane, house.wishes.resolver, counts.of)
+        cold = ColdShapes(lambda: house.settings, house.updates.folder_of)
+        self.models = Inferring(house.dataplane, house.wishes.resolver, counts.of, cold.of)
         memory = settings.serving.shared_memory
         self._regions: Regions = LocalRegions(memory) if memory.system else NoRegions("shared memory is off")
 

@@ -8,7 +8,9 @@ from typing import Any, Final, Protocol, TypeVar
 from gateway.errors import NotReady
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.flight import WorkerFacts
+from gateway.inference.model_shape import ModelShape
 from gateway.inference.scheduler import Scheduler
+from gateway.model import ModelCard
 from gateway.serving.call import InferCall, InferReply
 from gateway.serving.model_view import IndexEntry, ModelStatistics, ModelView, TensorView
 from gateway.serving.tensor_reply import labels_for, outputs_of
@@ -21,6 +23,7 @@ _PLATFORMS: Final = {
     "litert": "tensorflow_lite",
     "tflite-runtime": "tensorflow_lite",
 }
+_PLATFORM_OF_FORMAT: Final = {"onnx": "onnxruntime_onnx", "tflite": "tensorflow_lite"}
 
 
 class Target(Protocol):
@@ -83,29 +86,39 @@ class Resolver(Protocol[Where]):
         ...
 
 
+# Returns what a model that is not loaded takes and gives, by its card.
+ColdShapeOf = Callable[[str], tuple[ModelCard, ModelShape]]
 CountsOf = Callable[[str, str], Sequence[ModelStatistics]]
 
 
 class Inferring:
     """``Models`` over the data plane; see there."""
 
-    def __init__(self, dataplane: DataPlane, resolver: Resolver[Any], counts_of: CountsOf) -> None:
+    def __init__(
+        self,
+        dataplane: DataPlane,
+        resolver: Resolver[Any],
+        counts_of: CountsOf,
+        cold_shape_of: ColdShapeOf,
+    ) -> None:
         """Put the parts together.
 
         Args:
             dataplane: Where requests go.
             resolver: Where names lead.
             counts_of: What versions did, by name and version; empty strings for all.
+            cold_shape_of: What models that are not loaded take and give.
         """
         self._dataplane = dataplane
         self._resolver = resolver
         self._counts_of = counts_of
+        self._cold_shape_of = cold_shape_of
 
     def view(self, name: str, version: str = "") -> ModelView:
         """Return what a model is; see ``Models``."""
         target: Target = self._resolver.resolve(name, version, "")
         if target.scheduler is None:
-            raise NotReady(f"model {name} is not loaded; its first request loads it", model=name)
+            return self._cold_view(name, target)
         facts = _facts(target.scheduler)
         shape = facts.shape
         return ModelView(
@@ -113,8 +126,8 @@ class Inferring:
             version=_version(target, facts),
             versions=tuple(self._resolver.versions(name)),
             platform=_PLATFORMS.get(facts.version.engine.partition(" ")[0], "unknown"),
-            inputs=tuple(_tensor(spec, optional=spec.name in shape.carried) for spec in shape.inputs),
-            outputs=tuple(_tensor(spec, labels=labels_for(spec.name, shape)) for spec in shape.outputs),
+            inputs=_inputs(shape),
+            outputs=_outputs(shape),
             max_batch_rows=target.scheduler.limits.max_rows if shape.stacks else 0,
             lanes=target.scheduler.pool.wanted,
             properties={
@@ -122,6 +135,21 @@ class Inferring:
                 "digest": facts.version.digest,
                 "card_version": facts.version.version,
             },
+        )
+
+    def _cold_view(self, name: str, target: Target) -> ModelView:
+        card, shape = self._cold_shape_of(target.model)
+        version = target.version or card.version
+        return ModelView(
+            name=name,
+            version=version,
+            versions=(version,),
+            platform=_PLATFORM_OF_FORMAT[card.format],
+            inputs=_inputs(shape),
+            outputs=_outputs(shape),
+            max_batch_rows=1 if shape.stacks else 0,
+            lanes=0,
+            properties={"card_version": card.version, "state": "not loaded; its first request loads it"},
         )
 
     def is_ready(self, name: str, version: str = "") -> bool:
@@ -181,6 +209,14 @@ def _facts(scheduler: Scheduler) -> WorkerFacts:
 
 def _version(target: Target, facts: WorkerFacts) -> str:
     return target.version or facts.version.version
+
+
+def _inputs(shape: ModelShape) -> tuple[TensorView, ...]:
+    return tuple(_tensor(spec, optional=spec.name in shape.carried) for spec in shape.inputs)
+
+
+def _outputs(shape: ModelShape) -> tuple[TensorView, ...]:
+    return tuple(_tensor(spec, labels=labels_for(spec.name, shape)) for spec in shape.outputs)
 
 
 def _tensor(spec: TensorSpec, *, labels: tuple[str, ...] = (), optional: bool = False) -> TensorView:

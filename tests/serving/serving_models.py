@@ -83,7 +83,11 @@ async def inferring(*models: str, lanes: int = 1) -> AsyncIterator[tuple[Inferri
             stack.push_async_callback(scheduler.close)
             await scheduler.start()
             dataplane.serve(model, scheduler)
-        yield Inferring(dataplane, Plain(dataplane), counts_of), dataplane, seen
+        yield Inferring(dataplane, Plain(dataplane), counts_of, _none_is_cold), dataplane, seen
+
+
+def _none_is_cold(name: str) -> Any:
+    raise UnknownModel(name)
 
 
 def call(model: str, *arrays: tuple[str, np.ndarray[Any, Any]], in_s: float = 20.0, **more: Any) -> InferCall:

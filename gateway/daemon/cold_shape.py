@@ -1,0 +1,59 @@
+"""What a model that is not loaded takes and gives, as its card says it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from gateway.configuration.settings import Settings
+from gateway.errors import GatewayError, NotReady
+from gateway.inference.card import read_folder
+from gateway.inference.model_shape import ModelShape
+from gateway.model import CardTensor, ModelCard
+from gateway.tensor import DTYPES, TensorSpec
+
+# Returns the folder of the release that a model serves; None for the configured one.
+FolderOf = Callable[[str], str | None]
+
+
+class ColdShapes:
+    """Reads cards of models that are loaded on demand."""
+
+    def __init__(self, settings: Callable[[], Settings], folder_of: FolderOf) -> None:
+        """Prepare.
+
+        Args:
+            settings: Returns what is configured now.
+            folder_of: Returns the folder of the release that a model serves.
+        """
+        self._settings = settings
+        self._folder_of = folder_of
+
+    def of(self, name: str) -> tuple[ModelCard, ModelShape]:
+        """Return a model's card, and what the model takes and gives.
+
+        Raises:
+            NotReady: The card cannot be read.
+        """
+        folder = self._folder_of(name) or self._settings().models[name].path
+        try:
+            found = read_folder(folder)
+        except GatewayError as error:
+            raise NotReady(f"model {name} is not loaded, and {error.message}", model=name) from error
+        return found.card, shape_of(found.card, found.labels)
+
+
+def shape_of(card: ModelCard, labels: tuple[str, ...]) -> ModelShape:
+    """Return what a card says of a model's tensors. A runtime may find that fewer axes are free."""
+    inputs = _specs(tensor for tensor in card.inputs if tensor.name not in card.constants)
+    outputs = _specs(card.outputs)
+    carried = frozenset(state.input for state in card.state)
+    free = all(spec.shape[:1] == (None,) for spec in (*inputs, *outputs))
+    return ModelShape(inputs, outputs, carried, free and not carried and not card.constants, labels)
+
+
+def _specs(tensors: Iterable[CardTensor]) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(each.name, each.dtype, tuple(None if size < 0 else size for size in each.shape))
+        for each in tensors
+        if each.dtype in DTYPES
+    )
