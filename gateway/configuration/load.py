@@ -10,6 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from gateway.config_issue import ConfigIssue
+from gateway.configuration.alias_checks import check_aliases
 from gateway.configuration.checks import Finding, check
 from gateway.configuration.document import MAX_BYTES, text_from
 from gateway.configuration.file_checks import check_files, check_mode
@@ -82,6 +83,7 @@ def inspect(path: str | Path, environment: Mapping[str, str] | None = None) -> L
     # More than can be told need not be found: names are compared for each finding.
     found = chain(
         check(settings),
+        check_aliases(settings),
         check_serving(settings),
         check_updates(settings),
         check_files(settings),

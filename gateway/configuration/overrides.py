@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config_issue import ConfigIssue
+from gateway.configuration.alias_checks import check_aliases
 from gateway.configuration.checks import check
 from gateway.configuration.file_checks import check_files
 from gateway.configuration.load import LoadedSettings, absolute
@@ -100,7 +101,11 @@ def _set(holder: Any, names: Sequence[str], value: object) -> Any:
 
 def _found(settings: Settings) -> Iterator[tuple[str, str]]:
     found = chain(
-        check(settings), check_serving(settings), check_files(settings), check_tls(settings.serving.tls)
+        check(settings),
+        check_aliases(settings),
+        check_serving(settings),
+        check_files(settings),
+        check_tls(settings.serving.tls),
     )
     for finding in found:
         if not finding.is_warning:

@@ -60,7 +60,8 @@ class Pulse:
         """Say how the gateway fares, in a line."""
         house = self._house
         verdict = house.health.judge(time.monotonic())
-        serving, models = len(house.dataplane.serving), len(house.settings.models)
+        serving = len(house.dataplane.serving)
+        models = max(serving, len(house.wishes.expected()))
         sensors = house.sensing.snapshot() if house.sensing is not None else ()
         online = sum(1 for seen in sensors if seen.presence == "online")
         count = f"{serving} models" if serving == models else f"{serving} of {models} models"
@@ -72,7 +73,7 @@ class Pulse:
         """Say how far the start is."""
         house = self._house
         unknown = ModelStatus(ModelState.PROVING)
-        states = {name: house.catalog.status.get(name, unknown).state for name in house.settings.models}
+        states = {name: house.catalog.status.get(name, unknown).state for name in house.wishes.expected()}
         waited = [
             f"{name} ({state.value})" for name, state in states.items() if state is not ModelState.SERVING
         ]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from gateway.daemon.alias_words import alias_words, beside_words
 from gateway.daemon.board_words import board_words
 from gateway.daemon.engine_news import choice_words
 from gateway.daemon.intake import Intake
@@ -50,6 +51,7 @@ class StatusPage:
             },
             "sensors": sensors,
             "models": [self._model(name, reported) for name in sorted(house.settings.models)],
+            "aliases": [alias_words(each, house.wishes.resolver) for each in house.wishes.aliases()],
             "board": board_words(house.telemetry.latest(), now_s),
             "scaling": house.autoscaler.status(),
             "updates": self._updates(reported),
@@ -122,6 +124,7 @@ class StatusPage:
             "engine_choice": choice_words(house.catalog.chooser.choices.get(name)),
             "state": status.state.value,
             "reason": status.reason,
+            "beside": beside_words(name, house.wishes.beside),
             "lanes": {
                 "ready": scheduler.pool.ready if scheduler else 0,
                 "wanted": scheduler.pool.wanted if scheduler else house.settings.models[name].lanes,
@@ -205,8 +208,10 @@ class _Gauges:
 
     def memory(self) -> Reading:
         for name, scheduler in self._house.dataplane.serving.items():
+            beside = [each for (model, _), each in self._house.dataplane.beside.items() if model == name]
+            lanes = [lane for each in (scheduler, *beside) for lane in each.pool.lanes]
             # Lanes in the GPU owner share one process, which counts once.
-            memory = lane_memory(lane.pid for lane in scheduler.pool.lanes)
+            memory = lane_memory(lane.pid for lane in lanes)
             yield (name,), memory.pss_bytes if memory is not None else 0
 
     def queues(self) -> Reading:

@@ -191,6 +191,10 @@ class Wishes:
         await self._loading.close()
         await self.beside.close(deadline_s)
 
+    def aliases(self) -> list[Alias]:
+        """Return every alias, in order of name."""
+        return [alias for _, alias in sorted(self.table.aliases.items())]
+
     def expected(self) -> list[str]:
         """Return the models that must answer for the gateway to be ready: not those that rest or may."""
         models, resting = self._settings().models, self._catalog.standing.resting

@@ -12,7 +12,7 @@ from gateway.scaling.lane_memory import process_memory
 
 def _memory(*pids: int) -> float:
     pool = SimpleNamespace(lanes=[SimpleNamespace(pid=pid) for pid in pids])
-    house = SimpleNamespace(dataplane=SimpleNamespace(serving={"m": SimpleNamespace(pool=pool)}))
+    house = SimpleNamespace(dataplane=SimpleNamespace(serving={"m": SimpleNamespace(pool=pool)}, beside={}))
     ((labels, value),) = _Gauges(cast("Any", house), cast("Any", None)).memory()
     assert labels == ("m",)
     return value
