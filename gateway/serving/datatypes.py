@@ -109,11 +109,13 @@ def element_count(shape: Sequence[int], tensor: str) -> int:
     if len(shape) > MOST_AXES:
         raise WrongShape(f"{tensor}: {len(shape)} axes, at most {MOST_AXES} are taken")
     count = 1
+    greatest = 0
     for size in shape:
         if size < 0:
             raise WrongShape(f"{tensor}: shape {list(shape)} has a negative size")
         count *= size
-    if count > _MOST_SIZE or any(size > _MOST_SIZE for size in shape):
+        greatest = max(greatest, size)
+    if count > _MOST_SIZE or greatest > _MOST_SIZE:
         raise TooLarge(f"{tensor}: shape {list(shape)} has more than {_MOST_SIZE} elements")
     return count
 

@@ -30,6 +30,7 @@ from gateway.serving.rest.json_reading import read_object
 MOST_TENSORS: Final = 1024
 _MOST_UINT64: Final = 2**64 - 1
 _DIGITS: Final = re.compile(r"[0-9]{1,12}")
+_PLAIN: Final = frozenset({bool, int, float, str})
 _REGION_KEYS: Final = ("shared_memory_region", "shared_memory_byte_size", "shared_memory_offset")
 
 
@@ -145,9 +146,10 @@ def check_parameters(parameters: Members, path: str) -> None:
     for name, value in parameters.items():
         if name.startswith("triton_"):
             raise Malformed(f"{path}: {name[:80]!a} is reserved")
-        if not isinstance(value, bool | int | float | str):
+        if type(value) not in _PLAIN:
             raise Malformed(f"{path}.{name[:80]} needs true, false, a number or text")
-    member_whole(parameters, "priority", path, _MOST_UINT64)
+    if "priority" in parameters:
+        member_whole(parameters, "priority", path, _MOST_UINT64)
 
 
 @dataclass(slots=True)
@@ -207,18 +209,18 @@ def _shape(found: Members, path: str) -> tuple[int, ...]:
     sizes = found["shape"]
     if not isinstance(sizes, list):
         raise Malformed(f"{path}.shape needs an array")
-    shape = tuple(each for each in sizes if isinstance(each, int) and not isinstance(each, bool))
+    shape = tuple([each for each in sizes if type(each) is int])  # True and False are ints of another type
     if len(shape) != len(sizes):
         raise WrongShape(f"{path}.shape needs whole numbers")
     return shape
 
 
 def _region(parameters: Members, path: str) -> RegionPart | None:
+    if not parameters or parameters.keys().isdisjoint(_REGION_KEYS):
+        return None
     name = member_text(parameters, _REGION_KEYS[0], path)
     if name is None:
-        if any(key in parameters for key in _REGION_KEYS):
-            raise Malformed(f"{path}: {_REGION_KEYS[0]} is missing")
-        return None
+        raise Malformed(f"{path}: {_REGION_KEYS[0]} is missing")
     size = member_whole(parameters, _REGION_KEYS[1], path)
     if size is None:
         raise Malformed(f"{path}.{_REGION_KEYS[1]} is missing")

@@ -22,6 +22,8 @@ MOST_JSON_BYTES: Final = 16_777_216
 # What takes many times its bytes in memory, or much longer than numbers to walk over.
 _MOST_CONTAINERS: Final = 500_000
 _MOST_QUOTES: Final = 1_000_000
+# Up to here writing a value costs less than walking over it.
+_WRITTEN_AGAIN: Final = 8192
 # A string is taken whole, so that brackets in it do not count.
 _NESTING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 
@@ -87,9 +89,22 @@ def _check_depth(raw: bytes, max_depth: int) -> None:
 def _check_keys(value: object, raw: bytes, objects: int) -> None:
     """Refuse an object with one key twice.
 
-    Every key has a colon and every object a brace of its own, besides those within strings. If what is
-    easily found explains all of them, none was lost. An escape could forge that; then the slow way decides.
+    Every key has a colon and every object a brace of its own, besides those within strings. If what was
+    parsed explains all of them, none was lost. An escape could forge that; then the slow way decides.
     """
+    if b"\\" not in raw and _explains(value, raw, objects):
+        return
+    try:
+        json.loads(raw, object_pairs_hook=_once)
+    except RecursionError:
+        raise TooLarge("JSON nested too deeply") from None
+    except ValueError as error:
+        raise Malformed(f"not JSON: {str(error)[:160]}") from None
+
+
+def _explains(value: object, raw: bytes, objects: int) -> bool:
+    if len(raw) <= _WRITTEN_AGAIN:
+        return orjson.dumps(value).count(b":") == raw.count(b":")
     braces = colons = 0
     for each in _objects(value):
         braces += 1
@@ -98,14 +113,7 @@ def _check_keys(value: object, raw: bytes, objects: int) -> None:
             if isinstance(word, str):
                 braces += word.count("{")
                 colons += word.count(":")
-    if braces == objects and colons == raw.count(b":") and b"\\" not in raw:
-        return
-    try:
-        json.loads(raw, object_pairs_hook=_once)
-    except RecursionError:
-        raise TooLarge("JSON nested too deeply") from None
-    except ValueError as error:
-        raise Malformed(f"not JSON: {str(error)[:160]}") from None
+    return braces == objects and colons == raw.count(b":")
 
 
 def _objects(value: object) -> Iterator[dict[str, object]]:

@@ -15,6 +15,9 @@ _T = TypeVar("_T")
 async def while_there(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
     """Return what ``work`` gives, if the client waits for it.
 
+    The work is done in the caller's own task, which is cancelled once the client leaves: a task for the
+    work beside the one that watches would cost small requests a tenth of their time.
+
     Args:
         receive: ASGI's, after the whole body came: it gives nothing more until the client leaves.
         work: What is done for it.
@@ -24,19 +27,26 @@ async def while_there(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
 
     Cancel-safe: the work is cancelled too.
     """
-    working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(_left(receive, working))
+    task = asyncio.current_task()
+    assert task is not None, "not called from a task"
+    watching = asyncio.ensure_future(_left(receive, task))
     try:
-        return await working
+        return await work
     except asyncio.CancelledError:
-        if watching.done() and not watching.cancelled() and watching.result():
-            raise ClientLeft from None
-        raise
+        if not _has_left(watching):
+            raise
+        # From 3.11 on a task counts its cancellations; this one is answered.
+        getattr(task, "uncancel", int)()
+        raise ClientLeft from None
     finally:
         watching.cancel()
 
 
-async def _left(receive: Receive, working: asyncio.Future[Any]) -> bool:
-    """Cancel the work once the client leaves; tell whether that was why it ended."""
+async def _left(receive: Receive, task: asyncio.Task[Any]) -> bool:
+    """Cancel the task once the client leaves; tell whether that was why it ended."""
     message = await receive()
-    return message["type"] == "http.disconnect" and working.cancel()
+    return message["type"] == "http.disconnect" and task.cancel()
+
+
+def _has_left(watching: asyncio.Future[bool]) -> bool:
+    return watching.done() and not watching.cancelled() and watching.exception() is None and watching.result()
