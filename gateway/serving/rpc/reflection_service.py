@@ -33,11 +33,13 @@ class ReflectionService:
         """Return gRPC's handler of the one method."""
         import grpc
 
+        end: Any = vars(grpc.aio)["EOF"]
+
         async def handle(_requests: Any, context: Any) -> None:
             async with self._calls.answering(METHOD, context):
                 visit = self._calls.visit(context)
                 with self._calls.gate.admit(visit.peer, READ, METHOD):
-                    while (data := await context.read()) is not grpc.aio.EOF:
+                    while (data := await context.read()) is not end:
                         request = parsed(message(f"{self._package}.ServerReflectionRequest"), data)
                         await context.write(self._answer(request).SerializeToString())
 

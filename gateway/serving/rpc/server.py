@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -17,7 +18,7 @@ from gateway.configuration.serving_settings import ServingSettings
 from gateway.operations.series import Counters
 from gateway.serving.access.caller import INFER
 from gateway.serving.access.gate import Gate
-from gateway.serving.address import Descriptor, UnixPath, format_address, is_open, parse_address
+from gateway.serving.address import Descriptor, HostPort, UnixPath, format_address, parse_address
 from gateway.serving.door_count import DoorCount
 from gateway.serving.rest.infer_call import Timing
 from gateway.serving.rpc import protocol, streaming
@@ -29,7 +30,7 @@ from gateway.serving.rpc.mesh_service import Memory, MeshService
 from gateway.serving.rpc.options import server_options
 from gateway.serving.rpc.reflection_service import METHOD as REFLECTION_METHOD
 from gateway.serving.rpc.reflection_service import ReflectionService
-from gateway.serving.rpc.streaming import Stream
+from gateway.serving.rpc.streaming import Stream, room_of
 from gateway.serving.rpc.tls import credentials_of
 from gateway.serving.rpc.writing import response
 from gateway.serving.unix_socket import clear_path
@@ -69,7 +70,7 @@ class RpcServer:
             raise ValueError(
                 "the gRPC door takes no socket that was handed over: write HOST:PORT or unix:/PATH"
             )
-        self._secure = is_open(self._address) and bool(settings.tls.certificate_file)
+        self._secure = not isinstance(self._address, UnixPath) and bool(settings.tls.certificate_file)
         services = [protocol.INFERENCE, *([protocol.RUNTIME] if memory is not None else [])]
         count = DoorCount("grpc", _method_names(), requests)
         self._calls = Calls(gate, count, secure=self._secure)
@@ -79,6 +80,7 @@ class RpcServer:
         self._memory = memory
         self._services = services
         self._streams: set[Stream] = set()
+        self._room = room_of(settings.grpc.max_message_bytes, settings.access.concurrent)
         self._server: Any = None
         self._port = 0
 
@@ -99,7 +101,8 @@ class RpcServer:
         """Bind and begin to serve.
 
         Raises:
-            OSError: The address cannot be bound, or a certificate cannot be read.
+            OSError: The address cannot be bound.
+            ValueError: A certificate or key cannot be used.
         """
         # Its own lines on standard error would be no events of the log.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -137,7 +140,7 @@ class RpcServer:
             finally:
                 os.umask(before)
         else:
-            self._port = self._add_port(server, format_address(address.host or "[::]", address.port))
+            self._port = self._add_port(server, format_address(address.host or "::", address.port))
 
     def _add_port(self, server: Any, address: str) -> int:
         try:
@@ -145,10 +148,8 @@ class RpcServer:
                 port: int = server.add_secure_port(address, credentials_of(self._settings.tls))
             else:
                 port = server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise OSError(errno.EADDRINUSE, f"cannot listen at {address}: {error}") from None
-        if port == 0:
-            raise OSError(errno.EADDRINUSE, f"cannot listen at {address}")
+        except RuntimeError:
+            raise _unbound(self._address) from None
         return port
 
     def _handlers(self) -> tuple[Any, ...]:
@@ -192,12 +193,28 @@ class RpcServer:
 
     async def _stream(self, _requests: Any, context: Any) -> None:
         async with self._calls.answering("stream", context):
-            stream = Stream(self._calls, self._asking, context, 2 * self._settings.grpc.max_message_bytes)
+            stream = Stream(self._calls, self._asking, context, self._room)
             self._streams.add(stream)
             try:
                 await stream.run()
             finally:
                 self._streams.discard(stream)
+
+
+def _unbound(address: HostPort | UnixPath | Descriptor) -> OSError:
+    """Return why an address cannot be bound, which gRPC does not say: by trying."""
+    if not isinstance(address, HostPort):
+        return OSError(errno.EACCES, f"cannot listen at {address}")
+    where = format_address(address.host, address.port)
+    try:
+        socket.create_server((address.host, address.port), family=_family(address.host)).close()
+    except OSError as error:
+        return OSError(error.errno, f"cannot listen at {where}: {error.strerror or error}")
+    return OSError(errno.EADDRINUSE, f"cannot listen at {where}")
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host or not host else socket.AF_INET
 
 
 def _method_names() -> list[str]:

@@ -22,8 +22,31 @@ from gateway.serving.rpc.statuses import words_of
 from gateway.serving.rpc.writing import stream_error, stream_response
 
 METHOD: Final = "ModelStreamInfer"
-MOST_UNDER_WAY: Final = 256
+MOST_UNDER_WAY: Final = 64
 _ERRORS_END_IT: Final = "triton_grpc_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What one stream may have under way; it is read on while there is less.
+
+    Attributes:
+        requests: How many requests.
+        bytes: Bytes that they came with.
+    """
+
+    requests: int
+    bytes: int
+
+
+def room_of(max_message_bytes: int, concurrent: int) -> Room:
+    """Return the room of a stream.
+
+    Args:
+        max_message_bytes: Largest message.
+        concurrent: Requests that one client may have under way; a stream waits before it takes them all.
+    """
+    return Room(max(1, min(MOST_UNDER_WAY, concurrent // 2)), 2 * max_message_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +60,19 @@ class _Due:
 class Stream:
     """One stream; ``run`` once."""
 
-    def __init__(self, calls: Calls, asking: Asking, context: Any, most_bytes: int) -> None:
+    def __init__(self, calls: Calls, asking: Asking, context: Any, room: Room) -> None:
         """Prepare.
 
         Args:
             calls: Lets requests in.
             asking: Answers them.
             context: gRPC's, of the stream.
-            most_bytes: Bytes of requests under way, above which no more are read.
+            room: What it may have under way.
         """
         self._calls = calls
         self._asking = asking
         self._context = context
-        self._most_bytes = most_bytes
+        self._most = room
         self._visit: Visit = calls.visit(context)
         self._trace = self._visit.word("traceparent")
         self._errors_end_it = self._visit.word(_ERRORS_END_IT).lower() == "true"
@@ -94,9 +117,10 @@ class Stream:
     async def _read(self) -> None:
         import grpc
 
+        end: Any = vars(grpc.aio)["EOF"]
         context = self._context
         try:
-            while (data := await context.read()) is not grpc.aio.EOF:
+            while (data := await context.read()) is not end:
                 arrival = Arrival(now_s(), context.time_remaining(), on_stream=True, trace=self._trace)
                 # Read here and in turn: requests of one sequence reach the model in their order.
                 words: RpcWords | GatewayError
@@ -108,7 +132,7 @@ class Stream:
                 self._due.append(_Due(asyncio.ensure_future(self._answer(words, arrival)), len(data)))
                 self._due_bytes += len(data)
                 self._news.set()
-                while len(self._due) >= MOST_UNDER_WAY or self._due_bytes > self._most_bytes:
+                while len(self._due) >= self._most.requests or self._due_bytes > self._most.bytes:
                     self._room.clear()
                     await self._room.wait()
         finally:

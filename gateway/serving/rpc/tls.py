@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.configuration.serving_settings import TlsSettings
 from gateway.operations.log import log
+from gateway.serving.tls import build_tls
 
 _Stamp = tuple[tuple[int, int, int], ...]
 
@@ -16,11 +17,11 @@ def credentials_of(settings: TlsSettings) -> Any:
     """Return the server's credentials; a certificate that is renewed serves from the next handshake on.
 
     Raises:
-        OSError: A file cannot be read.
-        ValueError: The files hold no certificate and key that belong together.
+        ValueError: A file is missing or cannot be used; the message names it.
     """
     import grpc
 
+    build_tls(settings)  # says what is wrong, which gRPC does not
     return grpc.dynamic_ssl_server_credentials(
         _configuration(settings),
         _Renewal(settings),
@@ -43,6 +44,7 @@ class _Renewal:
                 stamp = _stamp(self._settings)
                 if stamp == self._stamp:
                     return None
+                build_tls(self._settings)
                 renewed = _configuration(self._settings)
             except (OSError, ValueError) as error:
                 log.event("rpc_certificate_unread", error=error)
