@@ -21,6 +21,8 @@ BY_THE_LOG: Final = {"library_message", "log_lines_lost", "repeated", "unlisted"
 # Import names that differ from the names under which packages are installed.
 INSTALLED_AS: Final = {
     "PIL": "pillow",
+    "google": "protobuf",
+    "grpc": "grpcio",
     "paho": "paho-mqtt",
     "pynvml": "nvidia-ml-py",
     "systemd": "systemd-python",
