@@ -1,4 +1,4 @@
-"""What the keys of the doors cannot know of each other: who reaches them, who may use them, where names lead.
+"""What the keys of the doors cannot know of each other: who reaches them, who may use them.
 
 Pure: the files of TLS are looked at by ``tls_checks``.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from gateway.configuration.checks import Finding
 from gateway.configuration.nearest import nearest
 from gateway.configuration.scalars import shown
-from gateway.configuration.serving_settings import SCOPES, AliasSettings, ServingSettings, TokenSettings
+from gateway.configuration.serving_settings import SCOPES, ServingSettings, TokenSettings
 from gateway.configuration.settings import Settings
 from gateway.serving.address import Descriptor, HostPort, UnixPath, is_open, parse_address
 
@@ -45,6 +45,16 @@ def why_not_open(serving: ServingSettings) -> str:
     )
 
 
+def why_in_clear(serving: ServingSettings) -> str:
+    """Return why tokens must not be shown at an address that other machines reach; empty if they may."""
+    if not serving.enabled or not serving.access.tokens or serving.tls.certificate_file:
+        return ""
+    return (
+        "whoever listens on the way to an address that other machines reach would read the tokens and use "
+        "them: set serving.tls.certificate_file and serving.tls.key_file, or listen on 127.0.0.1"
+    )
+
+
 def _open_doors(settings: Settings) -> Iterator[Finding]:
     serving = settings.serving
     if not serving.enabled:
@@ -54,13 +64,10 @@ def _open_doors(settings: Settings) -> Iterator[Finding]:
     exposed = [path for path, address in doors if address is not None and is_open(address)]
     if why:
         yield from (Finding(path, why) for path in exposed)
-    if exposed and serving.access.tokens and not serving.tls.certificate_file:
-        what = (
-            f"whoever listens on the way to {' and '.join(exposed)} reads the tokens and uses them: "
-            "set serving.tls.certificate_file and serving.tls.key_file, or listen on 127.0.0.1"
-        )
+    clear = why_in_clear(serving)
+    if exposed and clear:
         # Where everybody may infer anyhow, a token read in passing gives little: never administration.
-        yield Finding("serving.access.tokens", what, is_warning=serving.access.open_to_everybody)
+        yield Finding("serving.access.tokens", clear, is_warning=serving.access.open_to_everybody)
     bound = [address for _, address in doors if isinstance(address, HostPort) and address.port]
     if len(bound) == 2 and bound[0] == bound[1]:
         yield Finding("serving.grpc.listen", "http.listen has this address already; use another port")
@@ -144,38 +151,10 @@ def _times(settings: Settings) -> Iterator[Finding]:
         yield Finding("serving.timeout_s", what)
 
 
-def _aliases(settings: Settings) -> Iterator[Finding]:
-    for name, alias in settings.aliases.items():
-        path = f"aliases.{name}"
-        if name in settings.models:
-            what = "a model has this name; choose another, or requests for the model would lead elsewhere"
-            yield Finding(path, what)
-        yield from _targets(path, alias, settings)
-
-
-def _targets(path: str, alias: AliasSettings, settings: Settings) -> Iterator[Finding]:
-    if not alias.targets:
-        yield Finding(f"{path}.targets", "needs at least one target")
-    elif not any(target.weight for target in alias.targets):
-        yield Finding(f"{path}.targets", "every weight is 0, so it leads nowhere; give one target a weight")
-    seen: set[tuple[str, str]] = set()
-    for index, target in enumerate(alias.targets):
-        at = f"{path}.targets[{index}]"
-        if target.model in settings.aliases and target.model not in settings.models:
-            yield Finding(f"{at}.model", f"{shown(target.model)} is an alias; name a model under models:")
-        elif target.model not in settings.models and not settings.serving.models_dir:
-            near = nearest(target.model, list(settings.models))
-            yield Finding(f"{at}.model", f"no model {shown(target.model)} under models:; {near}")
-        if (target.model, target.version) in seen:
-            yield Finding(at, "is named twice; add the weights up")
-        seen.add((target.model, target.version))
-
-
 _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _grpc_address,
     _open_doors,
     _tls,
     _tokens,
     _times,
-    _aliases,
 )

@@ -16,7 +16,7 @@ from gateway.daemon.mqtt_requests import MqttRequests, RequestPorts
 from gateway.daemon.request_codec import RequestCodec
 from gateway.mqtt.link import Link
 from gateway.operations.log import log
-from gateway.serving.access.opening import configured_policy, gate_of
+from gateway.serving.access.opening import check_bound, configured_policy, gate_of
 from gateway.serving.asgi import Application
 from gateway.serving.door_count import DoorCount
 from gateway.serving.doors import Doors
@@ -61,6 +61,7 @@ class HouseDoors:
         self._handed = handed
         self._settings = settings
         self._listeners: list[Listener] = []
+        self._bound: list[str] = []
         self._stack = contextlib.AsyncExitStack()
         self._gate = gate_of(settings.serving, self._configured_addresses(), house.metrics)
         counts = ModelCounts(house.catalog.versions, house.wishes.beside.versions)
@@ -76,6 +77,7 @@ class HouseDoors:
             status: The status pages.
 
         Raises:
+            ConfigError: Other machines reach a socket that was handed over, and nobody would be asked.
             OSError: An address cannot be bound, or a certificate cannot be read.
             ValueError: TLS files do not fit each other.
 
@@ -90,13 +92,14 @@ class HouseDoors:
             door = Listener(app, listen, self._limits(), tls if is_network else None)
             self._listeners.append(await self._stack.enter_async_context(door))
             log.event("http_listening", address=door.address, handed_over=handed_over)
+        self._bound = [door.address for door in self._listeners]
+        check_bound(serving, self._bound)
         if serving.enabled:
             await self._open_rpc()
             await self._open_memory()
-        bound = [door.address for door in self._listeners]
-        if serving.enabled and serving.grpc.enabled:
-            bound.append(serving.grpc.listen)
-        self._gate.apply(configured_policy(serving, bound), serving.access)
+            if serving.grpc.enabled:
+                self._bound.append(serving.grpc.listen)
+        self._gate.apply(configured_policy(serving, self._bound), serving.access)
 
     async def open_to_broker(self, link: Link) -> None:
         """Open the door for requests over the broker; returns at once. Models should serve by now.
@@ -112,8 +115,17 @@ class HouseDoors:
         ports = RequestPorts(self.models, RequestCodec(serving, self.models), topics.check, house.metrics)
         await self._stack.enter_async_context(MqttRequests(self._settings, house.id, ports))
 
+    def check(self, settings: Settings) -> None:
+        """Hold other settings to the addresses that are bound.
+
+        Raises:
+            ConfigError: Other machines reach one of them, and nobody would be asked.
+        """
+        check_bound(settings.serving, self._bound)
+
     def renew(self, settings: Settings) -> None:
-        """Read certificates anew: a reload is how they are renewed; a broken one leaves the old in force."""
+        """Go by other tokens and limits, and read certificates anew: a broken one leaves the old in force."""
+        self._gate.apply(configured_policy(settings.serving, self._bound), settings.serving.access)
         try:
             context = build_tls(settings.serving.tls)
         except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 from gateway.configuration.load import LoadedSettings
 from gateway.configuration.settings import Settings
@@ -191,8 +192,10 @@ class House:
 
     async def _change(self, loaded: LoadedSettings) -> dict[str, object]:
         old, wanted = self.settings, loaded.settings
-        fixed = [name for name in _FIXED if getattr(old, name) != getattr(wanted, name)]
-        wanted = dataclasses.replace(wanted, **{name: getattr(old, name) for name in _FIXED})
+        kept = _kept(old, wanted)
+        fixed = [name for name, value in kept.items() if value != getattr(wanted, name)]
+        wanted = dataclasses.replace(wanted, **kept)
+        self.doors.check(wanted)
         await self.updates.prepare(wanted)
         configured = frozenset(wanted.models)
         wanted = with_drop_ins(wanted, self.drop_ins.models())
@@ -304,3 +307,10 @@ def cache_folder(settings: Settings) -> Path:
     """Return where derived files are kept: as configured, as the service manager says, or under home."""
     folder = settings.gateway.cache_dir or os.environ.get("CACHE_DIRECTORY", "").split(":")[0]
     return Path(folder) if folder else Path.home() / ".cache" / "gateway"
+
+
+def _kept(old: Settings, wanted: Settings) -> dict[str, Any]:
+    """Return what a new process alone would change: all of ``_FIXED`` but who may use the doors."""
+    access = dataclasses.replace(wanted.serving.access, connections=old.serving.access.connections)
+    kept = {name: getattr(old, name) for name in _FIXED}
+    return {**kept, "serving": dataclasses.replace(old.serving, access=access)}

@@ -114,35 +114,6 @@ def test_what_does_not_fit_is_found_at_its_key(text: str, path: str, words: str)
     assert "0123456789abcdef" not in what
 
 
-@pytest.mark.parametrize(
-    ("targets", "path", "words"),
-    [
-        ("[]", ".targets", "at least one"),
-        ("[{model: fcae}]", ".targets[0].model", "did you mean face?"),
-        ("[{model: face, weight: 0}, {model: face, version: '7', weight: 0}]", ".targets", "weight"),
-        ("[{model: face}, {model: face}]", ".targets[1]", "twice"),
-        ("[{model: other}]", ".targets[0].model", "is an alias"),
-    ],
-)
-def test_an_alias_leads_to_models(targets: str, path: str, words: str) -> None:
-    text = (
-        "models: {face: {path: x}}\n"
-        f"aliases: {{detector: {{targets: {targets}}}, other: {{targets: [{{model: face}}]}}}}"
-    )
-    findings = found(text)
-    assert list(findings) == [f"aliases.detector{path}"]
-    assert words in findings[f"aliases.detector{path}"]
-
-
-def test_an_alias_takes_no_name_of_a_model_and_may_lead_to_one_that_is_dropped_in() -> None:
-    assert list(found("models: {face: {path: x}}\naliases: {face: {targets: [{model: face}]}}")) == [
-        "aliases.face"
-    ]
-    later = "aliases: {a: {targets: [{model: later}]}}"
-    assert list(found(later)) == ["aliases.a.targets[0].model"]
-    assert not found(f"{later}\nserving: {{models_dir: drop}}")
-
-
 def test_sockets_that_were_handed_over_are_asked_for_by_the_same_rule() -> None:
     assert "open_to_everybody" in why_not_open(ServingSettings())
     assert not why_not_open(replace(ServingSettings(), enabled=False))

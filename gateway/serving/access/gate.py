@@ -122,6 +122,8 @@ class Gate:
         self._clock = clock
         self._guesses = Guesses()
         self._concurrency = Concurrency(access.concurrent)
+        self._policy = policy
+        self._rate = (0.0, 0)
         self._buckets: Buckets | None = None
         self.apply(policy, access)
 
@@ -129,8 +131,11 @@ class Gate:
         """Go by another configuration from the next request on; those under way stay counted."""
         self._policy = policy
         self._concurrency.most = access.concurrent
-        rate = access.requests_per_s
-        self._buckets = Buckets(rate, access.burst) if rate > 0 else None
+        rate = (access.requests_per_s, access.burst)
+        # The same buckets go on: a reload gives nobody another burst.
+        if rate != self._rate:
+            self._rate = rate
+            self._buckets = Buckets(*rate) if access.requests_per_s > 0 else None
 
     def admit(self, peer: Peer, need: str, call: str = "", on: str = "") -> Admission:
         """Let a request in, or say why not.

@@ -5,7 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 
+from gateway.config_issue import ConfigIssue
+from gateway.configuration.serving_checks import why_in_clear, why_not_open
 from gateway.configuration.serving_settings import ServingSettings
+from gateway.errors import ConfigError
 from gateway.operations.metrics import Metrics
 from gateway.serving.access.gate import Gate
 from gateway.serving.access.policy import Policy, policy_of
@@ -32,6 +35,23 @@ def configured_policy(serving: ServingSettings, addresses: Iterable[str]) -> Pol
         # Not the full name: asking for that may wait for a name server.
         host_names={name := socket.gethostname(), name.partition(".")[0]},
     )
+
+
+def check_bound(serving: ServingSettings, addresses: Iterable[str]) -> None:
+    """Hold doors to the rules of open addresses where they really are: a service manager may have bound them.
+
+    Args:
+        serving: What is configured.
+        addresses: Where the doors listen, as bound.
+
+    Raises:
+        ConfigError: Other machines reach a door, and nobody is asked who they are, or tokens come in clear.
+    """
+    clear = "" if serving.access.open_to_everybody else why_in_clear(serving)
+    why = why_not_open(serving) or clear
+    exposed = [address for address in addresses if is_open(parse_address(_written(address)))]
+    if why and exposed:
+        raise ConfigError(tuple(ConfigIssue("(socket)", 0, 0, address, why) for address in exposed))
 
 
 def _written(bound: str) -> str:

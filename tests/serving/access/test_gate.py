@@ -13,11 +13,11 @@ import pytest
 from gateway.configuration.secret import Secret
 from gateway.configuration.serving_settings import AccessSettings, ServingSettings, TlsSettings, TokenSettings
 from gateway.configuration.settings import LogSettings
-from gateway.errors import AccessRefused, Forbidden, LoadFailed, RateLimited, Unauthenticated
+from gateway.errors import AccessRefused, ConfigError, Forbidden, LoadFailed, RateLimited, Unauthenticated
 from gateway.operations.log import log
 from gateway.operations.metrics import Metrics
 from gateway.serving.access.gate import Gate
-from gateway.serving.access.opening import configured_policy, gate_of
+from gateway.serving.access.opening import check_bound, configured_policy, gate_of
 from gateway.serving.access.peer import Peer
 from gateway.serving.access.policy import policy_of
 
@@ -188,6 +188,19 @@ def test_another_configuration_is_gone_by_at_once_and_who_is_in_stays_counted() 
     house.gate.admit(replace(OUTSIDE, authorization=RIGHT), "admin").close()
 
 
+def test_a_reload_gives_nobody_another_burst_unless_the_rate_was_changed() -> None:
+    access = AccessSettings(requests_per_s=1.0, burst=1)
+    house = House(access)
+    policy = policy_of(access, takes_certificates=False, is_exposed=False)
+    house.gate.admit(LOOPBACK, "infer").close()
+    house.gate.apply(policy, replace(access, concurrent=5))
+    with pytest.raises(RateLimited):
+        house.gate.admit(LOOPBACK, "infer")
+    for changed in (replace(access, burst=2), replace(access, requests_per_s=0.0)):
+        house.gate.apply(policy, changed)
+        house.gate.admit(LOOPBACK, "infer").close()
+
+
 def test_the_gate_of_a_configuration_knows_whether_a_door_is_open_to_others() -> None:
     serving = ServingSettings()
     closed = configured_policy(serving, ["127.0.0.1:8080", "/run/gateway/control", "[::1]:8081"])
@@ -200,3 +213,24 @@ def test_the_gate_of_a_configuration_knows_whether_a_door_is_open_to_others() ->
         pass
     with pytest.raises(AccessRefused):
         gate.admit(LOOPBACK, "admin")
+
+
+def test_a_socket_that_was_handed_over_is_held_to_the_rules_of_its_address() -> None:
+    inside, outside = ["127.0.0.1:8080", "/run/gateway/control"], ["/run/gateway/control", "[::]:8080"]
+    mine, tokens = ServingSettings(), ServingSettings(access=AccessSettings(tokens=TOKENS))
+    for serving, words in ((mine, "nobody is asked"), (tokens, "read the tokens")):
+        check_bound(serving, inside)
+        with pytest.raises(ConfigError, match=words) as refused:
+            check_bound(serving, outside)
+        assert [issue.path for issue in refused.value.issues] == ["[::]:8080"]
+        check_bound(replace(serving, enabled=False), outside)
+        check_bound(replace(serving, access=replace(serving.access, open_to_everybody=True)), outside)
+    check_bound(replace(tokens, tls=TlsSettings("server.pem", "server.key")), outside)
+
+
+def test_names_from_outside_are_cut_and_begin_no_line_of_their_own(lines: Lines) -> None:
+    with House(AccessSettings()).gate.admit(LOOPBACK, "admin", "load", "x\nadmin_call who=ops " + "y" * 5000):
+        pass
+    (line,) = lines()
+    assert line["on"].startswith("x\nadmin_call")
+    assert len(line["on"]) == 128

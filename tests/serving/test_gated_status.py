@@ -13,10 +13,10 @@ from gateway.configuration.serving_settings import AccessSettings, ServingSettin
 from gateway.operations.exposition import Exposition
 from gateway.operations.health import Health
 from gateway.operations.metrics import Metrics
-from gateway.serving.access.guarded import Guarded
 from gateway.serving.access.opening import gate_of
 from gateway.serving.app import Sources, StatusDoor
 from gateway.serving.asgi import Message
+from gateway.serving.gated_status import GatedStatus
 
 TOKEN = "0123456789abcdef"
 LOOPBACK = ("127.0.0.1", 4711)
@@ -47,9 +47,9 @@ def get(
         "client": client,
         "headers": list(headers),
     }
-    asyncio.run(Guarded(pages, gate)(scope, receive, send))
-    start, body = sent
-    return start["status"], start["headers"], body["body"]
+    asyncio.run(GatedStatus(pages, gate)(scope, receive, send))
+    start, *parts = sent
+    return start["status"], start["headers"], b"".join(part["body"] for part in parts)
 
 
 @pytest.mark.parametrize("client", [LOOPBACK, OUTSIDE])
