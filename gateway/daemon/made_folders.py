@@ -121,11 +121,11 @@ class MadeFolders:
             at = dropped.file.parent if dropped.file else dropped.path
             if any(_listed(facts_of(at / name)) != facts for name, facts in beside.items()):
                 continue
+            if not _holds(path, kept["files"]):
+                continue
             try:
-                if any(file_digest(path / name) != digest for name, digest in kept["files"].items()):
-                    continue
                 card = read_folder(path).card
-            except (LoadFailed, ConfigError, OSError, KeyError, AttributeError):
+            except (LoadFailed, ConfigError):
                 continue
             if dropped.file is not None:
                 self.companions[dropped.file] = {name: facts_of(at / name) for name in beside}
@@ -184,9 +184,10 @@ class MadeFolders:
             "files": files,
         }
         (new / _KEPT).write_text(json.dumps(kept), encoding="utf-8")
-        if place.exists():
+        if _holds(place, files):
             (new / _KEPT).replace(place / _KEPT)
         else:
+            shutil.rmtree(place, ignore_errors=True)
             new.rename(place)
         return place
 
@@ -199,6 +200,14 @@ def _read_kept(path: Path) -> dict[str, Any]:
         return {}
     usable = isinstance(kept, dict) and kept.get("format") == _FORMAT and kept.get("gateway") == VERSION
     return kept if usable else {}
+
+
+def _holds(folder: Path, files: Mapping[str, str]) -> bool:
+    """Return whether a copy is what it was: files by name, with their digests."""
+    try:
+        return all(file_digest(folder / name) == digest for name, digest in files.items())
+    except LoadFailed:
+        return False
 
 
 def _plain(dropped: Dropped) -> list[Any]:
