@@ -200,7 +200,7 @@ def _raw_path(scope: Scope) -> bytes:
 def _handlers(parts: RestParts, settings: ServingSettings) -> Mapping[str, Handler]:
     depth = settings.max_json_depth
     extensions = EXTENSIONS if parts.regions is None else (*EXTENSIONS, _SHARED_MEMORY)
-    server = ServerPages(settings.name, extensions, parts.models, parts.repository, parts.health, depth)
+    server = ServerPages(settings, extensions, parts.models, parts.repository, parts.health)
     model = ModelPages(parts.models)
     timing = Timing(settings.timeout_s, settings.max_timeout_s)
     infer = InferPage(parts.models, parts.regions, timing, depth)

@@ -23,9 +23,10 @@ STATUSES: Final[Mapping[type[errors.GatewayError], int]] = {
     errors.NotFinite: 400,
     errors.TooLarge: 413,
     errors.Quarantined: 422,
-    errors.NotSupported: 501,
+    # No 501: what is not done here is the request's to change, and 5xx would raise alarms.
+    errors.NotSupported: 400,
     errors.AlreadyThere: 409,
-    errors.UnknownRegion: 400,
+    errors.UnknownRegion: 404,
     # The moment: come again.
     errors.Unavailable: 503,
     errors.Overloaded: 503,

@@ -58,6 +58,7 @@ class MemoryPages:
         """Let a region go, or all.
 
         Raises:
+            Malformed: The name can be none.
             Forbidden: Another machine asks.
         """
         name = _local_name(ask)
@@ -97,7 +98,10 @@ class MemoryPages:
 def _local_name(ask: Ask) -> str:
     if not ask.caller.is_local:
         raise Forbidden("shared memory is for programs of this machine")
-    return ask.names.get("region", "")
+    name = ask.names.get("region", "")
+    if not (name.isascii() and name.isprintable()):
+        raise Malformed(f"{name[:80]!a} is no name of a region: use printable ASCII characters")
+    return name
 
 
 def _none(name: str) -> Reply:

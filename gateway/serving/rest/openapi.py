@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.serving.rest.openapi_schemas import SCHEMAS, Schema, named
+from gateway.serving.rest.openapi_schemas import SCHEMAS, Schema, named, region_schema
 from gateway.serving.rest.routes import ROUTES, Route
 
 _JSON: Final = "application/json"
@@ -35,8 +35,8 @@ class _Words:
 
 
 _READS_BODY: Final = (400, 413, 415)
-_ASKS: Final = (*_READS_BODY, 404, 409, 422, 500, 501, 503, 504)
-_LOADS: Final = (*_READS_BODY, 404, 409, 500, 501, 503, 507)
+_ASKS: Final = (*_READS_BODY, 404, 409, 422, 500, 503, 504)
+_LOADS: Final = (*_READS_BODY, 404, 409, 500, 503, 507)
 
 _ACTIONS: Final = {
     "server_metadata": _Words("What this server is", "ServerMetadata"),
@@ -51,13 +51,13 @@ _ACTIONS: Final = {
     "set_log_settings": _Words(
         "Change what is logged, until the configuration is read again",
         "LogSettings",
-        "LogSettings",
-        (*_READS_BODY, 501),
+        "LogChange",
+        _READS_BODY,
     ),
     "openapi": _Words("This document", "Document"),
     "trace_settings": _Words("What is traced: nothing", "TraceSettings", "", (404,)),
     "set_trace_settings": _Words(
-        "Settings that leave tracing off", "TraceSettings", "TraceChange", (*_READS_BODY, 404, 501)
+        "Settings that leave tracing off", "TraceSettings", "TraceChange", (*_READS_BODY, 404)
     ),
     "model_metadata": _Words("What a model takes and gives", "ModelMetadata", "", (404, 503)),
     "model_ready": _Words("Whether a model answers", "ModelReady", "", (404,), is_said=True),
@@ -70,13 +70,13 @@ _ACTIONS: Final = {
     "generate_stream": _Words(
         "Ask a model with plain values, answered as events", "", "GenerateRequest", _ASKS, is_needed=True
     ),
-    "system_memory": _Words("Registered system regions", "Regions", "", (400,)),
+    "system_memory": _Words("Registered system regions", "Regions", "", (400, 404)),
     "register_system_memory": _Words(
-        "Register a region of /dev/shm", "Nothing", "Region", (*_READS_BODY, 409, 501), is_needed=True
+        "Register a region of /dev/shm", "Nothing", "Region", (*_READS_BODY, 404, 409), is_needed=True
     ),
     "unregister_system_memory": _Words("Let a region go, or all", "Nothing", "", _READS_BODY),
-    "cuda_memory": _Words("Registered CUDA regions: none", "Regions", "", (400,)),
-    "register_cuda_memory": _Words("Refused: CUDA regions are not taken", "", "", (*_READS_BODY, 501)),
+    "cuda_memory": _Words("Registered CUDA regions: none", "Regions", "", (400, 404)),
+    "register_cuda_memory": _Words("Refused: CUDA regions are not taken", "", "", _READS_BODY),
     "unregister_cuda_memory": _Words("Let go of what is not there", "Nothing", "", _READS_BODY),
 }
 # What any request can be answered: by who asks, by how often, by the server itself.
@@ -93,19 +93,24 @@ _REASONS: Final = {
     422: "This very request has crashed a worker before",
     429: "Too often: wait",
     500: "The model, or the gateway, is at fault",
-    501: "Known, and not done here",
     503: "Not now: come again",
     504: "The deadline passed",
     507: "No room on the disk",
 }
 
 
-def document(name: str, version: str) -> dict[str, Any]:
+# Models and versions of other names are not found.
+_NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[A-Za-z0-9._-]+$"}
+_REGION_NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}
+
+
+def document(name: str, version: str, most_region_bytes: int) -> dict[str, Any]:
     """Return the document.
 
     Args:
         name: What the server calls itself.
         version: The gateway's.
+        most_region_bytes: Largest region of shared memory.
     """
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
@@ -122,7 +127,7 @@ def document(name: str, version: str) -> dict[str, Any]:
         },
         "paths": paths,
         "components": {
-            "schemas": SCHEMAS,
+            "schemas": {**SCHEMAS, "Region": region_schema(most_region_bytes)},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         # Programs of the gateway's own machine need none.
@@ -136,7 +141,7 @@ def _parameters(path: str) -> list[Schema]:
             "name": name,
             "in": "path",
             "required": True,
-            "schema": {"type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[A-Za-z0-9._-]+$"},
+            "schema": _REGION_NAME if name == "region" else _NAME,
         }
         for name in re.findall(r"\{(\w+)\}", path)
     ]

@@ -7,6 +7,7 @@ from typing import Any, Final
 from gateway.serving.datatypes import DATATYPES, MOST_AXES
 from gateway.serving.rest.infer_request import MOST_TENSORS
 from gateway.serving.rest.json_fields import MOST_NAME
+from gateway.serving.rest.trace_words import TRACE
 
 Schema = dict[str, Any]
 
@@ -26,6 +27,13 @@ def members(properties: dict[str, Schema], *optional: str, **more: Any) -> Schem
     required = [name for name in properties if name not in optional]
     needs = {"required": required} if required else {}
     return {"type": "object", "properties": properties, **needs, **more}
+
+
+def region_schema(most_bytes: int) -> Schema:
+    """Return the schema of a region to register."""
+    key = {"type": "string", "pattern": "^/?[A-Za-z0-9_][A-Za-z0-9_.:@=+,~-]{0,253}$"}
+    size = {"type": "integer", "minimum": 1, "maximum": most_bytes}
+    return members({"key": key, "offset": COUNT, "byte_size": size}, "offset")
 
 
 def named(name: str) -> Schema:
@@ -146,6 +154,28 @@ _STATISTICS: Final[Schema] = members(
     }
 )
 
+_LOG_CHANGE: Final[Schema] = {
+    **members(
+        {
+            "log_file": {"const": ""},
+            "log_info": FLAG,
+            "log_warning": FLAG,
+            "log_error": {"const": True},
+            "log_verbose_level": COUNT,
+            "log_format": {"const": "default"},
+        },
+        *("log_file", "log_info", "log_warning", "log_error", "log_verbose_level", "log_format"),
+        additionalProperties=False,
+    ),
+    "not": {
+        "anyOf": [
+            members({"log_info": {"const": True}, "log_warning": {"const": False}}),
+            members({"log_verbose_level": {"minimum": 1}, "log_info": {"const": False}}),
+            members({"log_verbose_level": {"minimum": 1}, "log_warning": {"const": False}}),
+        ]
+    },
+}
+
 SCHEMAS: Final[dict[str, Schema]] = {
     "Error": members(
         {
@@ -201,22 +231,15 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "log_error": FLAG,
             "log_verbose_level": COUNT,
             "log_format": TEXT,
-        },
-        *("log_file", "log_info", "log_warning", "log_error", "log_verbose_level", "log_format"),
-        additionalProperties=False,
-    ),
-    "TraceSettings": members(
-        {
-            "trace_file": TEXT,
-            "trace_level": listed(TEXT),
-            "trace_rate": TEXT,
-            "trace_count": TEXT,
-            "log_frequency": TEXT,
-            "trace_mode": TEXT,
         }
     ),
-    "TraceChange": {"type": "object"},
-    "Region": members({"key": NAME, "offset": COUNT, "byte_size": COUNT}, "offset"),
+    "LogChange": _LOG_CHANGE,
+    "TraceSettings": members({name: {"const": value} for name, value in TRACE.items()}),
+    "TraceChange": members(
+        {name: {"enum": [value, [value], None]} for name, value in TRACE.items()},
+        *TRACE,
+        additionalProperties=False,
+    ),
     "Regions": listed(members({"name": TEXT, "key": TEXT, "offset": COUNT, "byte_size": COUNT})),
     "Generated": members({"model_name": TEXT, "model_version": TEXT}, additionalProperties=True),
     "GenerateRequest": {

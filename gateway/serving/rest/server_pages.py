@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.configuration.serving_settings import ServingSettings
 from gateway.operations.build import VERSION
 from gateway.serving.model_view import Health, Models, Repository
 from gateway.serving.rest.exchange import JSON, Ask, Reply, json_reply
@@ -17,29 +18,28 @@ class ServerPages:
 
     def __init__(
         self,
-        name: str,
+        settings: ServingSettings,
         extensions: Sequence[str],
         models: Models,
         repository: Repository,
         health: Health,
-        max_depth: int,
     ) -> None:
         """Prepare.
 
         Args:
-            name: What the server calls itself.
+            settings: What the server calls itself, and its limits.
             extensions: What it does beyond the protocol's core.
             models: What there is.
             repository: Loads and unloads.
             health: Whether the gateway answers.
-            max_depth: Deepest nesting of JSON.
         """
+        name = settings.name
         self._metadata = {"name": name, "version": VERSION, "extensions": list(extensions)}
         self._models = models
         self._repository = repository
         self._health = health
-        self._max_depth = max_depth
-        self._document = document(name, VERSION)
+        self._max_depth = settings.max_json_depth
+        self._document = document(name, VERSION, settings.shared_memory.max_region_bytes)
 
     async def metadata(self, _ask: Ask) -> Reply:
         """Say what this is."""

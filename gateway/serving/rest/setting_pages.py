@@ -10,19 +10,13 @@ from gateway.serving.model_view import Models
 from gateway.serving.rest.exchange import Ask, Reply, json_reply
 from gateway.serving.rest.json_fields import Members, member_flag, member_whole
 from gateway.serving.rest.json_reading import read_object
+from gateway.serving.rest.trace_words import TRACE
 
 Document = dict[str, object]
 
 _LOG_NAMES: Final = ("log_file", "log_info", "log_warning", "log_error", "log_verbose_level", "log_format")
-# Nothing is traced: the settings of a server that traces nothing, in its protocol's words.
-_TRACE: Final[Document] = {
-    "trace_file": "",
-    "trace_level": ["OFF"],
-    "trace_rate": "1000",
-    "trace_count": "-1",
-    "log_frequency": "0",
-    "trace_mode": "triton",
-}
+# Only the level is a list in the protocol.
+_TRACE: Final[Document] = {**TRACE, "trace_level": [TRACE["trace_level"]]}
 
 
 class LogLevel(Protocol):
@@ -65,7 +59,7 @@ class SettingPages:
         for name in ("log_file", "log_format"):
             if name in members and members[name] != now[name]:
                 raise NotSupported(f"{name} is set in the configuration, under log:")
-        self._log.set_level(_level(members, now))
+        self._log.set_level(_level(members, self._log.level))
         return json_reply(self._logging())
 
     async def trace_settings(self, ask: Ask) -> Reply:
@@ -90,7 +84,7 @@ class SettingPages:
             if name not in _TRACE:
                 raise Malformed(f"{name[:80]!a} is no setting: {', '.join(_TRACE)} are")
             # Null asks for what is set for the whole server.
-            if value is not None and _TRACE[name] not in (value, [value]):
+            if value is not None and value not in (TRACE[name], [TRACE[name]]):
                 raise NotSupported(
                     "requests are not traced: send a traceparent to tell them apart in the log"
                 )
@@ -112,19 +106,24 @@ class SettingPages:
         }
 
 
-def _level(members: Members, now: Document) -> Level:
-    """Return the level that settings mean, those that are not named as they are."""
-    flags = {name: member_flag(members, name, "") for name in ("log_info", "log_warning", "log_error")}
-    info, warning, error = (now[name] if flag is None else flag for name, flag in flags.items())
+def _level(members: Members, now: Level) -> Level:
+    """Return the level that settings mean; what is not named follows from what is, or stays."""
+    info, warning = (member_flag(members, name, "") for name in ("log_info", "log_warning"))
     verbose = member_whole(members, "log_verbose_level", "")
-    if verbose is None:
-        verbose = int(bool(now["log_verbose_level"])) if flags["log_info"] is not False else 0
-    if not error:
+    if member_flag(members, "log_error", "") is False:
         raise Malformed("log_error: errors are always logged")
-    if info and not warning:
-        raise Malformed("log_warning: warnings are logged where information is")
-    if verbose and not info:
+    if warning is False and (info or verbose):
+        raise Malformed("log_warning: warnings are logged where anything less is")
+    if info is False and verbose:
         raise Malformed("log_info: information is logged where details are")
-    if verbose:
-        return Level.DEBUG
-    return Level.INFO if info else Level.WARNING if warning else Level.ERROR
+    level = now
+    if verbose == 0 or info is False:
+        level = max(level, Level.INFO)
+    if info is False:
+        level = max(level, Level.WARNING)
+    if warning is False:
+        level = Level.ERROR
+    for flag, least in ((warning, Level.WARNING), (info, Level.INFO), (verbose, Level.DEBUG)):
+        if flag:
+            level = min(level, least)
+    return level

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gateway.configuration.serving_settings import AccessSettings, ServingSettings, SharedMemorySettings
-from gateway.errors import DeadlineQueued, GatewayError, UnknownModel, WrongShape
+from gateway.errors import DeadlineQueued, GatewayError, Malformed, UnknownModel, WrongShape
 from gateway.operations.events import Level
 from gateway.operations.metrics import Metrics
 from gateway.serving.access.gate import Gate
@@ -78,6 +78,8 @@ def _add_sub(call: InferCall) -> tuple[OutputTensor, ...]:
 
 
 def _same(call: InferCall) -> tuple[OutputTensor, ...]:
+    if [each.name for each in call.inputs] != ["INPUT0"]:
+        raise Malformed("it takes INPUT0")
     (tensor,) = call.inputs
     classes = {each.name: each.classes for each in call.outputs}.get("OUTPUT0", 0)
     if not classes:
@@ -101,6 +103,7 @@ class Small:
     is_up: bool = True
     release: asyncio.Event = field(default_factory=asyncio.Event)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
     loaded: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -162,6 +165,7 @@ class Small:
                 raise DeadlineQueued("too late")
         except asyncio.CancelledError:
             self.cancelled += 1
+            self.left.set()
             raise
         finally:
             waiting.cancel()

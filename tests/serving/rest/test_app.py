@@ -219,13 +219,16 @@ def test_every_stage_of_an_error_is_told() -> None:
         (INFER, zlib.compress(b" " * 5_000_000), {"content-encoding": "deflate"}, 413),
         ("/v2/repository/models/nope/load", b"", {}, 404),
         ("/v2/repository/models/nope/unload", b"", {}, 404),
-        ("/v2/cudasharedmemory/region/r/register", b"", {}, 501),
-        ("/v2/systemsharedmemory/region/r/register", b'{"key":"/nope","byte_size":64}', {}, 400),
+        ("/v2/cudasharedmemory/region/r/register", b"", {}, 400),
+        ("/v2/systemsharedmemory/region/r/register", b'{"key":"/nope","byte_size":64}', {}, 404),
         ("/v2/systemsharedmemory/region/r/register", b'{"key":"/nope"}', {}, 400),
-        ("/v2/logging", b'{"log_file":"/tmp/x"}', {}, 501),
+        ("/v2/logging", b'{"log_file":"/tmp/x"}', {}, 400),
         ("/v2/logging", b'{"log_error":false}', {}, 400),
         ("/v2/logging", b'{"log":1}', {}, 400),
-        ("/v2/trace/setting", b'{"trace_level":["TIMESTAMPS"]}', {}, 501),
+        ("/v2/logging", b'{"log_info":true,"log_warning":false}', {}, 400),
+        ("/v2/logging", b'{"log_verbose_level":1,"log_info":false}', {}, 400),
+        ("/v2/systemsharedmemory/region/%07/unregister", b"", {}, 400),
+        ("/v2/trace/setting", b'{"trace_level":["TIMESTAMPS"]}', {}, 400),
         ("/v2/models/nope/trace/setting", b"{}", {}, 404),
         ("/v2/nope", b"", {}, 404),
         ("/v2/models/a%ffb/infer", b"", {}, 404),
@@ -333,6 +336,10 @@ def test_the_log_level_is_told_and_changed_in_the_protocols_words() -> None:
         ({"log_verbose_level": 1}, Level.DEBUG),
         ({"log_info": False}, Level.WARNING),
         ({"log_warning": False}, Level.ERROR),
+        ({"log_info": True}, Level.INFO),
+        ({"log_verbose_level": 1}, Level.DEBUG),
+        ({"log_warning": True}, Level.DEBUG),
+        ({"log_verbose_level": 0}, Level.INFO),
         ({"log_info": True, "log_warning": True}, Level.INFO),
         ({**before}, Level.INFO),
     ):
@@ -355,7 +362,7 @@ def test_cuda_memory_answers_what_example_programs_ask_first() -> None:
     assert house.get("GET", "/v2/cudasharedmemory/status").json == []
     assert house.get("POST", "/v2/cudasharedmemory/unregister").status == 200
     assert house.get("POST", "/v2/cudasharedmemory/region/r/unregister").status == 200
-    assert house.get("GET", "/v2/cudasharedmemory/region/r/status").status == 400
+    assert house.get("GET", "/v2/cudasharedmemory/region/r/status").status == 404
 
 
 def test_shared_memory_is_for_programs_of_this_machine() -> None:
