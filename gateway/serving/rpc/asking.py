@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.serving.access.caller import Caller
-from gateway.serving.call import Buffer, InferCall, InferReply, InputTensor, WantedOutput
-from gateway.serving.datatypes import Kind, check_bytes, datatype_named
+from gateway.serving.call import InferCall, InferReply, InputTensor
+from gateway.serving.datatypes import check_bytes, datatype_named
 from gateway.serving.model_view import Models
 from gateway.serving.regions import Place, Regions
 from gateway.serving.rest.infer_call import Timing
-from gateway.serving.rest.infer_words import InputWords, RegionPart
 from gateway.serving.rpc import reading
-from gateway.serving.rpc.reading import RpcWords
+from gateway.serving.rpc.reading import PlacedInput, RpcWords
 from gateway.serving.shared_memory.local_regions import NoRegions
 
 # Lists of numbers this long take so long to read that the event loop must not wait for it.
@@ -83,9 +82,8 @@ class Asking:
         regions = self.regions_for(caller)
         call = self._call(words, caller, arrival, regions)
         places = {
-            each.name: regions.place(each.region.region, each.region.offset, each.region.byte_size)
-            for each in words.outputs
-            if each.region is not None
+            name: regions.place(part.region, part.offset, part.byte_size)
+            for name, part in words.places.items()
         }
         reply = await self._models.infer(call)
         for output in reply.outputs if places else ():
@@ -107,13 +105,12 @@ class Asking:
         return InferCall(
             model=words.model,
             inputs=tuple(
-                InputTensor(each.name, each.datatype, each.shape, _data(each, regions))
-                for each in words.inputs
+                _fetched(each, regions) if isinstance(each, PlacedInput) else each for each in words.inputs
             ),
             deadline_s=self.deadline_s(words.timeout_us, arrival),
             arrived_s=arrival.arrived_s,
             version=words.version,
-            outputs=tuple(WantedOutput(each.name, each.classes) for each in words.outputs),
+            outputs=words.outputs,
             id=words.id,
             sequence=words.sequence,
             caller=caller.name,
@@ -126,13 +123,9 @@ def now_s() -> float:
     return time.monotonic()
 
 
-def _data(words: InputWords, regions: Regions) -> Buffer:
-    if not isinstance(words.data, RegionPart):
-        return words.data
-    part = words.data
+def _fetched(words: PlacedInput, regions: Regions) -> InputTensor:
+    part = words.part
     data = regions.read(part.region, part.offset, part.byte_size)
     tensor = f"input {words.name[:80]!a}"
-    datatype = datatype_named(words.datatype, tensor)
-    if datatype.kind in (Kind.BYTES, Kind.BOOLEAN):  # of the others the length says everything
-        check_bytes(datatype, words.shape, data, tensor)
-    return data
+    check_bytes(datatype_named(words.datatype, tensor), words.shape, data, tensor)
+    return InputTensor(words.name, words.datatype, words.shape, data)

@@ -6,9 +6,9 @@ words, and tensors are not copied into messages on the way.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Final
 
 from gateway.errors import GatewayBug, GatewayError, Malformed
@@ -17,7 +17,7 @@ from gateway.serving.access.caller import Caller
 from gateway.serving.access.gate import Gate
 from gateway.serving.access.peer import Peer
 from gateway.serving.access.rpc_peer import rpc_peer
-from gateway.serving.door_count import DoorCount
+from gateway.serving.door_count import DoorCount, outcome_of
 from gateway.serving.rpc import protocol
 from gateway.serving.rpc.refusal import trailing_of
 from gateway.serving.rpc.statuses import status_of, words_of
@@ -113,32 +113,49 @@ class Calls:
             said: bytes = answer.SerializeToString()
             return said
 
-    @contextlib.asynccontextmanager
-    async def answering(self, method: str, context: Any) -> AsyncIterator[None]:
-        """End the call with a status if an error leaves the block, and count it either way."""
-        try:
-            with self.count.request(method), unexpected(method):
-                yield
-        except GatewayError as error:
-            await refuse(context, error)
+    def answering(self, method: str, context: Any) -> Answering:
+        """Return what ends a call with a status if an error leaves its block, and counts it either way."""
+        return Answering(self.count, method, context)
 
 
-@contextlib.contextmanager
-def unexpected(method: str) -> Iterator[None]:
-    """Turn what nobody foresaw into an error that clients can be told; the log says the rest.
+class Answering:
+    """One call's block; written out, because it is entered for each."""
 
-    Raises:
-        GatewayBug: Anything but an error of the gateway, or gRPC's own end of the call.
+    __slots__ = ("_context", "_count", "_method")
+
+    def __init__(self, count: DoorCount, method: str, context: Any) -> None:
+        self._count = count
+        self._method = method
+        self._context = context
+
+    async def __aenter__(self) -> None:
+        """Do nothing."""
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Count the call; end it with the status of what left the block."""
+        error = None if exc is None else known(exc, self._method)
+        self._count.ended(self._method, outcome_of(error or exc))
+        if error is not None:
+            await refuse(self._context, error)
+
+
+def known(exc: BaseException, method: str) -> GatewayError | None:
+    """Return what clients can be told of an exception; the log says the rest of what nobody foresaw.
+
+    Returns:
+        None for a cancellation, and for gRPC's own end of a call.
     """
-    try:
-        yield
-    except GatewayError:
-        raise
-    except Exception as error:  # one call that fails must not end the door
-        if type(error).__module__.startswith("grpc"):
-            raise
-        log.event("rpc_failed", method=method, error=error)
-        raise GatewayBug("the gateway failed on this call; its log says why") from None
+    if isinstance(exc, GatewayError):
+        return exc
+    if not isinstance(exc, Exception) or type(exc).__module__.startswith("grpc"):
+        return None
+    log.event("rpc_failed", method=method, error=exc)
+    return GatewayBug("the gateway failed on this call; its log says why")
 
 
 async def refuse(context: Any, error: GatewayError) -> None:

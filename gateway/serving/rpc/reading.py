@@ -1,27 +1,43 @@
-"""Reads a ModelInferRequest: tensors as views on the bytes that came, parameters checked. Pure."""
+"""Reads a ModelInferRequest: its tensors as views on the bytes that came, the rest once for all its likes.
+
+A client's requests differ in their ids and elements; what else they say (names, shapes,
+parameters) is the same bytes each time. It is parsed and checked once and remembered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from gateway.errors import Malformed, NotSupported, TooLarge
-from gateway.serving.call import Buffer, Parameter, Sequence
-from gateway.serving.datatypes import check_bytes, datatype_named, element_count
+from gateway.serving.call import Buffer, InputTensor, Parameter, Sequence, WantedOutput
+from gateway.serving.datatypes import Datatype, check_bytes, datatype_named, element_count
 from gateway.serving.rest.infer_request import MOST_TENSORS, read_sequence
-from gateway.serving.rest.infer_words import InputWords, OutputWords, RegionPart
+from gateway.serving.rest.infer_words import RegionPart
 from gateway.serving.rest.json_fields import member_flag, member_text, member_whole
 from gateway.serving.rpc import protocol, wire
 from gateway.serving.rpc.typed_contents import bytes_of
 
+_ID_FIELD: Final = 3
 _RAW_FIELD: Final = 7
-# Below this a copy costs less than looking for what need not be copied.
-_WORTH_SPLITTING_BYTES: Final = 8192
+_REMEMBERED_BYTES: Final = 2048
+_REMEMBERED: Final = 512
 _EMPTY_FINAL: Final = "triton_enable_empty_final_response"
 _MOST_UINT64: Final = 2**64 - 1
 _MOST_CLASSES: Final = 2**31 - 1
 _LONGEST_ID: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedInput:
+    """An input that lies in shared memory."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    part: RegionPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +48,9 @@ class RpcWords:
         model: Name of a model or alias.
         version: Which version; empty for the one that the name leads to.
         id: Given back.
-        inputs: In their order; data may lie in shared memory.
+        inputs: In their order.
         outputs: What is wanted; empty for all.
+        places: Where outputs go that go to shared memory, by name.
         timeout_us: Microseconds until the answer is worth nothing; 0 where the request does not say.
         sequence: Its place in a sequence; None for none.
     """
@@ -41,37 +58,40 @@ class RpcWords:
     model: str
     version: str
     id: str
-    inputs: tuple[InputWords, ...]
-    outputs: tuple[OutputWords, ...]
+    inputs: tuple[InputTensor | PlacedInput, ...]
+    outputs: tuple[WantedOutput, ...]
+    places: Mapping[str, RegionPart]
     timeout_us: int
     sequence: Sequence | None
 
-    @property
-    def uses_regions(self) -> bool:
-        """Whether any tensor lies in shared memory."""
-        lies = any(isinstance(each.data, RegionPart) for each in self.inputs)
-        return lies or any(each.region is not None for each in self.outputs)
+
+@dataclass(frozen=True, slots=True)
+class _Hole:
+    """An input whose elements come as an entry of raw_input_contents."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...]
+    fixed_bytes: int
+    tensor: str
+
+    def filled(self, data: Buffer) -> InputTensor:
+        if len(data) != self.fixed_bytes:
+            check_bytes(self.datatype, self.shape, data, self.tensor)
+        return InputTensor(self.name, self.datatype.name, self.shape, data)
 
 
-def parsed(data: bytes) -> tuple[Any, list[Buffer]]:
-    """Return a request's message, and its raw tensors; views on ``data`` where they are long.
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a request says beside its id and its raw tensors.
 
-    Raises:
-        Malformed: The bytes are no request.
+    Attributes:
+        inputs: What is known of each input; holes are filled by raw tensors.
+        words: The request without its id and inputs.
     """
-    kind = protocol.message("inference.ModelInferRequest")
-    found = wire.split(data, _RAW_FIELD) if len(data) >= _WORTH_SPLITTING_BYTES else None
-    if found is None:
-        message = protocol.parsed(kind, data)
-        return message, list(message.raw_input_contents)
-    rest, raws = found
-    return protocol.parsed(kind, rest), list[Buffer](raws)
 
-
-def typed_bytes(data: bytes) -> int:
-    """Return how many bytes of a request are none of its raw tensors."""
-    found = wire.split(data, _RAW_FIELD)
-    return len(data) if found is None else len(found[0])
+    inputs: tuple[InputTensor | PlacedInput | _Hole, ...]
+    words: RpcWords
 
 
 def read(data: bytes) -> RpcWords:
@@ -80,20 +100,20 @@ def read(data: bytes) -> RpcWords:
     Raises:
         RequestRefused: It does not say it well; the message names the tensor or parameter.
     """
-    message, raws = parsed(data)
-    parameters = values_of(message.parameters, "parameters")
-    timeout_us, sequence = (0, None) if not parameters else _reserved(parameters)
-    if len(message.id) > _LONGEST_ID:
-        raise TooLarge(f"the id has {len(message.id)} characters, at most {_LONGEST_ID} are taken")
-    return RpcWords(
-        model=message.model_name,
-        version=message.model_version,
-        id=message.id,
-        inputs=_inputs(message.inputs, raws),
-        outputs=tuple(_output(each) for each in message.outputs),
-        timeout_us=timeout_us,
-        sequence=sequence,
-    )
+    found = wire.split(data, _ID_FIELD, _RAW_FIELD)
+    if found is None:
+        message = protocol.parsed(_kind(), data)
+        raws: list[Buffer] = list(message.raw_input_contents)
+        return _whole(_plan_of(message, has_raws=bool(raws)), message.id, raws)
+    rest, (ids, views) = found
+    plan = (_remembered if len(rest) <= _REMEMBERED_BYTES else _planned)(rest, bool(views))
+    return _whole(plan, _text(ids[-1]) if ids else "", views)
+
+
+def typed_bytes(data: bytes) -> int:
+    """Return how many bytes of a request are none of its raw tensors."""
+    found = wire.split(data, _RAW_FIELD)
+    return len(data) if found is None else len(found[0])
 
 
 def values_of(parameters: Mapping[str, Any], path: str) -> dict[str, Parameter]:
@@ -102,8 +122,6 @@ def values_of(parameters: Mapping[str, Any], path: str) -> dict[str, Parameter]:
     Raises:
         Malformed: One has no value, or a reserved name.
     """
-    if not parameters:
-        return {}
     values: dict[str, Parameter] = {}
     for name, value in parameters.items():
         chosen = value.WhichOneof("parameter_choice")
@@ -115,64 +133,107 @@ def values_of(parameters: Mapping[str, Any], path: str) -> dict[str, Parameter]:
     return values
 
 
-def _reserved(parameters: Mapping[str, Parameter]) -> tuple[int, Sequence | None]:
-    """Return what the parameters mean that every door knows; what nobody knows is passed over."""
+def _kind() -> Any:
+    return protocol.message("inference.ModelInferRequest")
+
+
+def _text(view: memoryview) -> str:
+    try:
+        return str(view, "utf-8")
+    except UnicodeDecodeError:
+        raise Malformed("the id is no UTF-8") from None
+
+
+def _planned(rest: bytes, has_raws: bool) -> _Plan:
+    return _plan_of(protocol.parsed(_kind(), rest), has_raws=has_raws)
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED)(_planned)
+
+
+def _whole(plan: _Plan, request_id: str, raws: Iterable[Buffer]) -> RpcWords:
+    if len(request_id) > _LONGEST_ID:
+        raise TooLarge(f"the id has {len(request_id)} characters, at most {_LONGEST_ID} are taken")
+    words, left = plan.words, iter(raws)
+    inputs = tuple(_filled(each, left) if isinstance(each, _Hole) else each for each in plan.inputs)
+    if next(left, None) is not None:
+        holes = sum(isinstance(each, _Hole) for each in plan.inputs)
+        raise Malformed(
+            f"raw_input_contents has more entries than inputs that take one, of which there are {holes}"
+        )
+    return RpcWords(
+        words.model,
+        words.version,
+        request_id,
+        inputs,
+        words.outputs,
+        words.places,
+        words.timeout_us,
+        words.sequence,
+    )
+
+
+def _filled(hole: _Hole, left: Iterator[Buffer]) -> InputTensor:
+    data = next(left, None)
+    if data is None:
+        raise Malformed(f"{hole.tensor}: raw_input_contents has no entry left for it")
+    return hole.filled(data)
+
+
+def _plan_of(message: Any, *, has_raws: bool) -> _Plan:
+    parameters = values_of(message.parameters, "parameters")
     member_whole(parameters, "priority", "parameters", _MOST_UINT64)
     member_flag(parameters, _EMPTY_FINAL, "parameters")
     timeout_us = member_whole(parameters, "timeout", "parameters", _MOST_UINT64) or 0
-    return timeout_us, read_sequence(parameters)
+    if len(message.inputs) > MOST_TENSORS or len(message.outputs) > MOST_TENSORS:
+        raise TooLarge(f"more than {MOST_TENSORS} inputs or outputs")
+    outputs = [_output(each) for each in message.outputs]
+    words = RpcWords(
+        model=message.model_name,
+        version=message.model_version,
+        id="",
+        inputs=(),
+        outputs=tuple(wanted for wanted, _ in outputs),
+        places={wanted.name: part for wanted, part in outputs if part is not None},
+        timeout_us=timeout_us,
+        sequence=read_sequence(parameters),
+    )
+    return _Plan(tuple(_input(each, has_raws=has_raws) for each in message.inputs), words)
 
 
-def _inputs(found: Iterable[Any], raws: list[Buffer]) -> tuple[InputWords, ...]:
-    tensors = list(found)
-    if len(tensors) > MOST_TENSORS:
-        raise TooLarge(f"{len(tensors)} inputs, at most {MOST_TENSORS} are taken")
-    left = iter(raws)
-    inputs = tuple(_input(each, left, has_raws=bool(raws)) for each in tensors)
-    if next(left, None) is not None:
-        placed = sum(not isinstance(each.data, RegionPart) for each in inputs)
-        raise Malformed(f"raw_input_contents has {len(raws)} entries; {placed} inputs take one each")
-    return inputs
-
-
-def _input(found: Any, left: Iterable[Buffer], *, has_raws: bool) -> InputWords:
+def _input(found: Any, *, has_raws: bool) -> InputTensor | PlacedInput | _Hole:
     name: str = found.name
     tensor = f"input {name[:80]!a}"
     datatype = datatype_named(found.datatype, tensor)
     shape = tuple(found.shape)
-    region = _region(values_of(found.parameters, tensor), tensor) if found.parameters else None
+    count = element_count(shape, tensor)
+    region = _region(values_of(found.parameters, tensor), tensor)
     filled = found.HasField("contents") and bool(found.contents.ListFields())
     if region is not None:
         if filled:
             raise Malformed(f"{tensor} lies in shared memory and has contents too")
-        count = element_count(shape, tensor)
         if datatype.size and region.byte_size != count * datatype.size:
             takes = f"{datatype.name} of shape {list(shape)} takes {count * datatype.size}"
             raise Malformed(f"{tensor}: shared_memory_byte_size is {region.byte_size}; {takes}")
-        return InputWords(name, datatype.name, shape, region)
+        return PlacedInput(name, datatype.name, shape, region)
     if not has_raws:
-        count = element_count(shape, tensor)
-        return InputWords(name, datatype.name, shape, bytes_of(found.contents, datatype, count, tensor))
+        return InputTensor(name, datatype.name, shape, bytes_of(found.contents, datatype, count, tensor))
     if filled:
         raise Malformed(f"{tensor} has contents, and raw_input_contents are there too; send one of the two")
-    data = next(iter(left), None)
-    if data is None:
-        raise Malformed(f"{tensor}: raw_input_contents has no entry left for it")
-    check_bytes(datatype, shape, data, tensor)
-    return InputWords(name, datatype.name, shape, data)
+    # A length says everything of elements that may have any bits.
+    fixed = datatype.size > 0 and datatype.name != "BOOL"
+    return _Hole(name, datatype, shape, count * datatype.size if fixed else -1, tensor)
 
 
-def _output(found: Any) -> OutputWords:
+def _output(found: Any) -> tuple[WantedOutput, RegionPart | None]:
     name: str = found.name
-    if not found.parameters:
-        return OutputWords(name)
     path = f"output {name[:80]!a}"
     parameters = values_of(found.parameters, path)
     classes = member_whole(parameters, "classification", path, _MOST_CLASSES) or 0
     region = _region(parameters, path)
     if classes and region is not None:
         raise NotSupported(f"{path}: classes do not go to shared memory")
-    return OutputWords(name, classes, None, region)
+    return WantedOutput(name, classes), region
 
 
 def _region(parameters: Mapping[str, Parameter], path: str) -> RegionPart | None:

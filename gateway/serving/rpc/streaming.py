@@ -13,10 +13,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.errors import Draining, GatewayError
+from gateway.errors import Draining, GatewayBug, GatewayError
 from gateway.serving.access.caller import INFER
+from gateway.serving.door_count import CANCELLED, DONE
 from gateway.serving.rpc.asking import Arrival, Asking, now_s, words_of_request
-from gateway.serving.rpc.calls import Calls, Visit, unexpected
+from gateway.serving.rpc.calls import Calls, Visit, known
 from gateway.serving.rpc.reading import RpcWords
 from gateway.serving.rpc.statuses import words_of
 from gateway.serving.rpc.writing import stream_error, stream_response
@@ -125,10 +126,9 @@ class Stream:
                 # Read here and in turn: requests of one sequence reach the model in their order.
                 words: RpcWords | GatewayError
                 try:
-                    with unexpected(METHOD):
-                        words = await words_of_request(data)
-                except GatewayError as error:
-                    words = error
+                    words = await words_of_request(data)
+                except Exception as error:  # noqa: BLE001 - one request must not end the others
+                    words = known(error, METHOD) or GatewayBug(str(error))
                 self._due.append(_Due(asyncio.ensure_future(self._answer(words, arrival)), len(data)))
                 self._due_bytes += len(data)
                 self._news.set()
@@ -155,12 +155,19 @@ class Stream:
 
     async def _answer(self, words: RpcWords | GatewayError, arrival: Arrival) -> bytes | GatewayError:
         request_id = words.id if isinstance(words, RpcWords) else ""
+        count = self._calls.count
         try:
-            with self._calls.count.request(METHOD), unexpected(METHOD):
-                if isinstance(words, GatewayError):
-                    raise words
-                with self._calls.gate.admit(self._visit.peer, INFER, METHOD, words.model) as caller:
-                    reply, places = await self._asking.answer(words, caller, arrival)
-                    return stream_response(reply, places)
-        except GatewayError as error:
+            if isinstance(words, GatewayError):
+                raise words
+            with self._calls.gate.admit(self._visit.peer, INFER, METHOD, words.model) as caller:
+                reply, places = await self._asking.answer(words, caller, arrival)
+            answer = stream_response(reply, places)
+        except asyncio.CancelledError:
+            count.ended(METHOD, CANCELLED)
+            raise
+        except Exception as found:  # noqa: BLE001 - one request must not end the others
+            error = known(found, METHOD) or GatewayBug(str(found))
+            count.ended(METHOD, error.label)
             return error if self._errors_end_it else stream_error(words_of(error), request_id)
+        count.ended(METHOD, DONE)
+        return answer

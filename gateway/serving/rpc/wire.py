@@ -17,50 +17,52 @@ _LONGEST_TAG_BYTES: Final = 5
 _LONGEST_VARINT_BYTES: Final = 10
 
 
-def split(data: bytes, number: int) -> tuple[bytes, list[memoryview]] | None:
-    """Part a message from the length-delimited values of one of its fields.
+def split(data: bytes, *numbers: int) -> tuple[bytes, tuple[list[memoryview], ...]] | None:
+    """Part a message from the length-delimited values of some of its fields.
 
     Args:
         data: The message.
-        number: The field, 1 to 15.
+        numbers: The fields, each 1 to 15.
 
     Returns:
-        The message without that field, and the values in their order; None where the message is
-        broken, or written in a way that only a full parser should judge.
+        The message without those fields, and the values of each in their order; None where the
+        message is broken, or written in a way that only a full parser should judge.
     """
-    wanted = number << 3 | _LENGTH_DELIMITED
     view = memoryview(data)
+    values: tuple[list[memoryview], ...] = tuple([] for _ in numbers)
+    wanted = {number << 3 | _LENGTH_DELIMITED: found for number, found in zip(numbers, values, strict=True)}
     kept: list[memoryview] = []
-    values: list[memoryview] = []
     kept_from = at = 0
     end = len(data)
     while at < end:
         start = at
-        tag, at = _varint(data, at, _LONGEST_TAG_BYTES)
-        if tag == wanted:
-            size, at = _varint(data, at, _LONGEST_VARINT_BYTES)
-            if at < 0 or size > end - at:
-                return None
-            kept.append(view[kept_from:start])
-            values.append(view[at : at + size])
-            kept_from = at = at + size
-        else:
+        tag = data[at]
+        at += 1
+        if tag >= 0x80:
+            tag, at = _varint(data, start, _LONGEST_TAG_BYTES)
+        if tag & 7 != _LENGTH_DELIMITED or at < 0:
             at = _after(data, at, tag & 7)
             if at < 0 or at > end:
                 return None
-    if not values:
-        return data, values
+            continue
+        size, at = _varint(data, at, _LONGEST_VARINT_BYTES)
+        after = at + size
+        if at < 0 or after > end:
+            return None
+        found = wanted.get(tag)
+        if found is not None:
+            found.append(view[at:after])
+            kept.append(view[kept_from:start])
+            kept_from = after
+        at = after
     kept.append(view[kept_from:])
     return b"".join(kept), values
 
 
 def _after(data: bytes, at: int, kind: int) -> int:
-    """Return where a value ends; beyond the data or negative where it does not."""
+    """Return where a number or a value of fixed size ends; beyond the data or negative where it does not."""
     if at < 0:
         return at
-    if kind == _LENGTH_DELIMITED:
-        size, at = _varint(data, at, _LONGEST_VARINT_BYTES)
-        return at + size if at >= 0 else at
     if kind == 0:
         return _varint(data, at, _LONGEST_VARINT_BYTES)[1]
     return at + _FIXED_BYTES[kind] if kind in _FIXED_BYTES else -1
@@ -68,6 +70,8 @@ def _after(data: bytes, at: int, kind: int) -> int:
 
 def _varint(data: bytes, at: int, longest: int) -> tuple[int, int]:
     """Return a number and where it ends; a negative end where there is none."""
+    if 0 <= at < len(data) and data[at] < 0x80:
+        return data[at], at + 1
     value = shift = 0
     for at_byte in range(at, min(at + longest, len(data))):
         byte = data[at_byte]

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Malformed, NotSupported, RequestRefused, TooLarge, WrongDtype, WrongShape
-from gateway.serving.call import Sequence
+from gateway.serving.call import InputTensor, Sequence, WantedOutput
 from gateway.serving.datatypes import DATATYPES, join_bytes
-from gateway.serving.rest.infer_words import InputWords, OutputWords, RegionPart
-from gateway.serving.rpc.reading import read
+from gateway.serving.rest.infer_words import RegionPart
+from gateway.serving.rpc.reading import PlacedInput, read
 from tests.serving.rpc.requests import add_raw, echo, put, request
 
 TYPED: dict[str, tuple[str, Any]] = {
@@ -32,9 +32,9 @@ TYPED: dict[str, tuple[str, Any]] = {
 }
 
 
-def flat(words: InputWords) -> bytes:
+def flat(words: InputTensor | PlacedInput) -> bytes:
     """Return the bytes of an input that is not in shared memory."""
-    assert not isinstance(words.data, RegionPart)
+    assert isinstance(words, InputTensor)
     return bytes(words.data)
 
 
@@ -58,11 +58,34 @@ def test_raw_tensors_are_taken_in_order_whatever_their_length(size: int) -> None
     ]
 
 
+def test_requests_that_differ_in_ids_and_elements_alone_are_told_apart() -> None:
+    for n in range(3):
+        words = read(echo(b"%d" % n, str(n)).SerializeToString())
+        assert (words.id, flat(words.inputs[0])) == (str(n), b"%d" % n)
+    assert read(echo(b"1").SerializeToString()).id == ""
+    typed = request()
+    typed.inputs.add(name="IN", datatype="UINT8", shape=[1])
+    for n in (1, 2):
+        typed.inputs[0].contents.uint_contents[:] = [n]
+        assert flat(read(typed.SerializeToString()).inputs[0]) == bytes([n])
+    # The same words with and without raw tensors are not the same request.
+    bare = echo(b"1")
+    bare.ClearField("raw_input_contents")
+    with pytest.raises(Malformed, match="0 elements"):
+        read(bare.SerializeToString())
+
+
+def test_an_id_that_is_no_text_is_refused() -> None:
+    with pytest.raises(Malformed):
+        read(echo().SerializeToString() + b"\x1a\x01\xff")
+
+
 def test_a_long_tensor_is_a_view_on_the_request() -> None:
     data = echo(b"x" * 100_000).SerializeToString()
-    tensor = read(data).inputs[0].data
-    assert isinstance(tensor, memoryview)
-    assert tensor.obj is data
+    (tensor,) = read(data).inputs
+    assert isinstance(tensor, InputTensor)
+    assert isinstance(tensor.data, memoryview)
+    assert tensor.data.obj is data
 
 
 @pytest.mark.parametrize("datatype", sorted(TYPED))
@@ -76,7 +99,7 @@ def test_typed_elements_become_the_same_bytes_as_raw_ones(datatype: str) -> None
         if datatype == "BYTES"
         else np.array(elements, DATATYPES[datatype].dtype).tobytes()
     )
-    assert read(made.SerializeToString()).inputs == (InputWords("IN", datatype, (2,), expected),)
+    assert read(made.SerializeToString()).inputs == (InputTensor("IN", datatype, (2,), expected),)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +124,7 @@ def test_raw_and_typed_together_are_refused() -> None:
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        (lambda made: made.raw_input_contents.append(b"x"), Malformed, "2 entries; 1 inputs"),
+        (lambda made: made.raw_input_contents.append(b"x"), Malformed, "more entries than inputs"),
         (lambda made: made.inputs.add(name="B", datatype="UINT8", shape=[1]), Malformed, "no entry left"),
         (lambda made: made.inputs[0].shape.append(2), Malformed, "'IN': 5 bytes"),
         (lambda made: made.inputs[0].shape.append(-1), WrongShape, "negative"),
@@ -143,7 +166,7 @@ def test_typed_elements_must_be_as_many_as_the_shape_says_and_in_the_right_list(
 def test_a_tensor_without_elements_needs_no_contents() -> None:
     made = request()
     made.inputs.add(name="IN", datatype="FP32", shape=[0, 3])
-    assert read(made.SerializeToString()).inputs == (InputWords("IN", "FP32", (0, 3), b""),)
+    assert read(made.SerializeToString()).inputs == (InputTensor("IN", "FP32", (0, 3), b""),)
 
 
 def test_inputs_in_shared_memory_take_no_raw_entry() -> None:
@@ -152,8 +175,8 @@ def test_inputs_in_shared_memory_take_no_raw_entry() -> None:
     put(placed.parameters, shared_memory_region="r", shared_memory_byte_size=8, shared_memory_offset=16)
     add_raw(made, "B", np.zeros(2, np.int32), "INT32")
     words = read(made.SerializeToString())
-    assert [each.data for each in words.inputs] == [RegionPart("r", 16, 8), b"\0" * 8]
-    assert words.uses_regions
+    assert words.inputs[0] == PlacedInput("A", "INT32", (2,), RegionPart("r", 16, 8))
+    assert flat(words.inputs[1]) == b"\0" * 8
     placed.shape.append(2)
     with pytest.raises(Malformed, match="shared_memory_byte_size is 8"):
         read(made.SerializeToString())
@@ -169,11 +192,9 @@ def test_outputs_say_classes_or_a_region_and_not_both() -> None:
         binary_data=True,
     )
     made.outputs.add(name="c")
-    assert read(made.SerializeToString()).outputs == (
-        OutputWords("a", 3),
-        OutputWords("b", 0, None, RegionPart("r", 0, 8)),
-        OutputWords("c"),
-    )
+    words = read(made.SerializeToString())
+    assert words.outputs == (WantedOutput("a", 3), WantedOutput("b"), WantedOutput("c"))
+    assert words.places == {"b": RegionPart("r", 0, 8)}
     put(made.outputs[0].parameters, shared_memory_region="r", shared_memory_byte_size=8)
     with pytest.raises(NotSupported, match="classes"):
         read(made.SerializeToString())

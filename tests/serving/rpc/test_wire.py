@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.serving.rpc import protocol, wire
 
-RAW = 7
+RAW, ID = 7, 3
 
 
 def request(data: bytes) -> Any:
@@ -33,7 +33,14 @@ def check(data: bytes) -> None:
     found = wire.split(data, RAW)
     if found is None:
         return
-    rest, raws = found
+    rest, (raws,) = found
+    both = wire.split(data, RAW, ID)
+    assert both is not None
+    whole = request(data)
+    if whole is not None:
+        assert [bytes(each) for each in both[1][0]] == [bytes(each) for each in raws]
+        assert (bytes(both[1][1][-1]) if both[1][1] else b"") == whole.id.encode()
+        assert request(both[0]).id == ""
     assert with_raws(request(rest), [bytes(raw) for raw in raws]) == request(data)
 
 
@@ -61,7 +68,7 @@ def test_what_is_cut_or_changed_is_judged_as_the_parser_judges_it(
     whole = bytearray(message.SerializeToString())
     found = wire.split(bytes(whole), RAW)
     assert found is not None
-    assert [bytes(each) for each in found[1]] == raws
+    assert [bytes(each) for each in found[1][0]] == raws
     check(bytes(whole[: data.draw(st.integers(0, len(whole)))]))
     if whole:
         at = data.draw(st.integers(0, len(whole) - 1))
@@ -74,11 +81,11 @@ def test_a_field_that_is_written_is_read_again(values: list[bytes], number: int)
     data = b"".join(wire.field(number, values))
     found = wire.split(data, number)
     assert found is not None
-    assert (found[0], [bytes(each) for each in found[1]]) == (b"", values)
+    assert (found[0], [bytes(each) for each in found[1][0]]) == (b"", values)
 
 
 def test_values_are_views_on_what_came_and_no_copies() -> None:
     data = b"".join(wire.field(RAW, [b"a" * 10_000]))
     found = wire.split(data, RAW)
     assert found is not None
-    assert found[1][0].obj is data
+    assert found[1][0][0].obj is data
