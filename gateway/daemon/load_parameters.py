@@ -68,7 +68,10 @@ def _lanes(config: Mapping[str, Any]) -> int:
     groups = config.get("instance_group", [])
     if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
         raise Malformed("config.instance_group: it must be a list of objects")
-    return sum(_count(group) for group in groups)
+    lanes = sum(_count(group) for group in groups)
+    if lanes > MOST_LANES:
+        raise Malformed(f"config.instance_group: {lanes} lanes; {MOST_LANES} at most")
+    return lanes
 
 
 def _count(group: Mapping[str, Any]) -> int:

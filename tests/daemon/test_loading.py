@@ -6,12 +6,18 @@ import asyncio
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gateway.daemon.lane_costs import LaneCost
+from gateway.configuration.settings import ScalingSettings
+from gateway.daemon.autoscaler import Autoscaler
+from gateway.daemon.demand_watch import DemandWatch
+from gateway.daemon.fleet import Fleet
+from gateway.daemon.lane_costs import Footprint, LaneCost, LaneCosts
 from gateway.errors import DeadlineQueued, GatewayError, NotReady, Overloaded, UnknownModel
 from gateway.inference.request import Outcome, RequestState, Ticket
+from gateway.scaling.sample import HOST, DeviceMemory, Sample, Source
 from tests.daemon.declared_world import GIB, World, frame, lived, model, settings_of, window, world
 
 _MIB = 1 << 20
@@ -282,3 +288,39 @@ async def _ask_until(made: World, over: asyncio.Event, errors: list[GatewayError
             errors.append(error)
         count += 1
     return count
+
+
+def test_where_memory_is_short_an_idle_model_is_unloaded_before_a_busy_one_loses_lanes(
+    tmp_path: Path,
+) -> None:
+    async def test() -> None:
+        folders = {name: model(tmp_path, name) for name in ("early", "late", "stays")}
+        async with world(tmp_path, settings_of(folders, "early", "late")) as made:
+            for name in ("early", "late"):
+                await made.infer(name)
+                made.catalog.versions[name].since_s -= 60
+            made.catalog.versions["early"].watch.asked_s -= 30
+            made.catalog.versions["late"].watch.asked_s -= 10
+            watch = DemandWatch(made.seen)
+            costs = LaneCosts(lambda _pid: Footprint(300 * _MIB, 300 * _MIB))
+            fleet = Fleet(made.dataplane.serving, watch, costs, lambda: made.settings)
+            fleet.on_demand = made.loading
+            samples: Any = None  # the test looks by itself
+            scaling = ScalingSettings(sample_interval_s=1000.0, cooldown_s=0.0, reserve_bytes=0)
+            autoscaler = Autoscaler(samples, fleet, watch, made.metrics, scaling)
+            at_s, left = time.monotonic(), []
+            for _ in range(9):
+                at_s += 1000.0
+                memory = DeviceMemory(HOST, Source.MEMINFO, "", 8 * GIB, int(0.14 * 8 * GIB))
+                await autoscaler.look(Sample(at_s, {HOST: memory}))
+                left.append(sorted(made.dataplane.serving))
+            assert left[1] == ["early", "late", "stays"]
+            assert left[2] == ["late", "stays"]
+            assert left[5] == ["stays"]
+            assert left[8] == ["stays"]
+            decisions = dict(made.metrics.scaling_decisions.values())
+            assert decisions["early", "unload", "above_mark"] == 1
+            assert made.catalog.versions["stays"].scheduler.pool.wanted == 1
+            assert (await made.infer("early")).state is RequestState.DONE
+
+    lived(test)
