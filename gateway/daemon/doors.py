@@ -66,7 +66,9 @@ class HouseDoors:
         self._gate = gate_of(settings.serving, self._configured_addresses(), house.metrics)
         counts = ModelCounts(house.catalog.versions, house.wishes.beside.versions)
         cold = ColdShapes(lambda: house.settings, house.updates.folder_of)
-        self.models = Inferring(house.dataplane, house.wishes.resolver, counts.of, cold.of)
+        self.models = Inferring(
+            house.dataplane, house.wishes.resolver, counts.of, cold.of, house.drop_ins.facts_of
+        )
         memory = settings.serving.shared_memory
         self._regions: Regions = LocalRegions(memory) if memory.system else NoRegions("shared memory is off")
 

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -100,6 +101,14 @@ class DropIns:
             and status[name].state not in FAILED_STATES
             and (entry.folder / CARD_FILE).is_file()
         }
+
+    def facts_of(self, name: str) -> Mapping[str, str]:
+        """Return what is known of a drop-in model besides: its file, and what its card should say more."""
+        entry = self._entries.get(name)
+        if entry is None or entry.folder is None:
+            return {}
+        missing = {"missing": ", ".join(entry.missing)} if entry.missing else {}
+        return {"file": str(entry.path), **missing}
 
     async def open(self) -> None:
         """Watch the folder, and serve what lies there; returns when all of it was tried.

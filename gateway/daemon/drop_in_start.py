@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from gateway.configuration.settings import ModelSettings, Settings
+from gateway.configuration.settings import Settings
 from gateway.daemon.background import in_background
 from gateway.daemon.catalog import Catalog
 from gateway.daemon.drop_in_settings import settings_of, with_one
@@ -52,9 +52,11 @@ class Place:
 
     Attributes:
         folder: The gateway's copy; None if it does not serve.
+        missing: What its card should say more.
     """
 
     folder: Path | None = None
+    missing: tuple[str, ...] = ()
 
 
 class DropInStart:
@@ -111,7 +113,7 @@ class DropInStart:
         for _ in range(_RACES):
             version = await catalog.candidate(name, model.path, with_one(self._host.settings, name, model))
             try:
-                old, was = await self._exchange(version, model, place)
+                old, was = await self._exchange(version, made, place)
             except LostRace:  # the configuration changed meanwhile: begin anew with what it is now
                 await version.scheduler.close()
                 continue
@@ -124,7 +126,7 @@ class DropInStart:
         raise LostRace(f"model {name}: the configuration changed {_RACES} times while it started", model=name)
 
     async def _exchange(
-        self, version: Version, model: ModelSettings, place: Place
+        self, version: Version, made: Made, place: Place
     ) -> tuple[Version | None, Path | None]:
         """Let a version take over; return what served before, and the copy from which it did.
 
@@ -136,10 +138,10 @@ class DropInStart:
         async with host.changing:
             if host.is_configured(name):
                 raise NotReady(f"model {name}: the configuration names it now", model=name)
-            wanted = with_one(host.settings, name, model)
+            wanted = with_one(host.settings, name, settings_of(made.folder))
             old = await host.catalog.exchange(version, lambda: wanted)
             host.take(wanted)
-            was, place.folder = place.folder, Path(model.path)
+            was, place.folder, place.missing = place.folder, made.folder, made.missing
         return old, was
 
     def _serves(self, name: str) -> bool:

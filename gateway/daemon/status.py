@@ -125,6 +125,7 @@ class StatusPage:
             "state": status.state.value,
             "reason": status.reason,
             "beside": beside_words(name, house.wishes.beside),
+            "drop_in": dict(house.drop_ins.facts_of(name)) or None,
             "lanes": {
                 "ready": scheduler.pool.ready if scheduler else 0,
                 "wanted": scheduler.pool.wanted if scheduler else house.settings.models[name].lanes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from gateway.errors import NotReady
@@ -89,6 +89,11 @@ class Resolver(Protocol[Where]):
 # Returns what a model that is not loaded takes and gives, by its card.
 ColdShapeOf = Callable[[str], tuple[ModelCard, ModelShape]]
 CountsOf = Callable[[str, str], Sequence[ModelStatistics]]
+FactsOf = Callable[[str], Mapping[str, str]]
+
+
+def _no_facts(_model: str) -> Mapping[str, str]:
+    return {}
 
 
 class Inferring:
@@ -100,6 +105,7 @@ class Inferring:
         resolver: Resolver[Any],
         counts_of: CountsOf,
         cold_shape_of: ColdShapeOf,
+        facts_of: FactsOf = _no_facts,
     ) -> None:
         """Put the parts together.
 
@@ -108,11 +114,13 @@ class Inferring:
             resolver: Where names lead.
             counts_of: What versions did, by name and version; empty strings for all.
             cold_shape_of: What models that are not loaded take and give.
+            facts_of: What else is known of a model, for its view.
         """
         self._dataplane = dataplane
         self._resolver = resolver
         self._counts_of = counts_of
         self._cold_shape_of = cold_shape_of
+        self._facts_of = facts_of
 
     def view(self, name: str, version: str = "") -> ModelView:
         """Return what a model is; see ``Models``."""
@@ -134,6 +142,7 @@ class Inferring:
                 "engine": facts.version.engine,
                 "digest": facts.version.digest,
                 "card_version": facts.version.version,
+                **self._facts_of(target.model),
             },
         )
 

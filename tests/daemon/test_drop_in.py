@@ -113,6 +113,9 @@ def test_a_file_serves_is_replaced_without_a_gap_and_goes(tmp_path: Path, broker
         view = json.loads(daemon.page("/v2/models/numbers")[1])
         assert view["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [1, 16]}]
         assert said["version"] in view["versions"]
+        assert view["properties"]["missing"] == "licence, preprocess, postprocess, labels, golden"
+        (listed,) = daemon.status()["models"]
+        assert listed["drop_in"]["file"] == str(drop / "numbers.onnx")
         with Asking(daemon, "numbers") as asking:
             until(lambda: len(asking.answers) > 20, "answers of the first")
             write(drop / "numbers.onnx", 2)  # in place, while lanes serve the first
