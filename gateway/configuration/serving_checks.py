@@ -89,9 +89,14 @@ def _doors(settings: Settings) -> Iterator[tuple[str, HostPort | UnixPath | Desc
 
 def _grpc_address(settings: Settings) -> Iterator[Finding]:
     try:
-        parse_address(settings.serving.grpc.listen)
+        address = parse_address(settings.serving.grpc.listen)
     except ValueError as error:
         yield Finding("serving.grpc.listen", str(error))
+        return
+    if isinstance(address, Descriptor):
+        yield Finding(
+            "serving.grpc.listen", "takes no socket that was handed over; write HOST:PORT or unix:/PATH"
+        )
 
 
 def _tls(settings: Settings) -> Iterator[Finding]:

@@ -103,6 +103,7 @@ def test_tokens_that_cross_the_network_in_clear_are_refused_and_unwise_where_eve
         ("{tls: {key_file: c.pem}}", "key_file", "certificate_file"),
         ("{timeout_s: 400}", "timeout_s", "max_timeout_s (300)"),
         ("{grpc: {listen: nowhere}}", "grpc.listen", "HOST:PORT"),
+        ("{grpc: {listen: 'fd://3'}}", "grpc.listen", "unix:/PATH"),
         ("{grpc: {listen: '127.0.0.1:8080'}}", "grpc.listen", "another port"),
     ],
 )
