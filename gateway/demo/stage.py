@@ -98,6 +98,7 @@ class Stage:
         overrides = {
             "gateway.id": GATEWAY,
             "http.listen": f"{HOST}:{self.port}",
+            "serving.grpc.listen": f"{HOST}:{free_port()}",
             "mqtt.topic_prefix": PREFIX,
             "mqtt.url": broker.url,
             "mqtt.version": broker.version,

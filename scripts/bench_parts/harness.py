@@ -137,6 +137,7 @@ gateway: {{id: bench, cache_dir: {cache}}}
 mqtt: {{url: "mqtt://127.0.0.1:{broker}"}}
 inference: {{crash_limit: 1000}}
 http: {{listen: "127.0.0.1:{http}"}}
+serving: {{grpc: {{listen: "127.0.0.1:{grpc}"}}}}
 log: {{level: info, format: json, interval_s: 0}}
 models:
   classifier: {{path: {model}, lanes: {lanes}}}
@@ -172,6 +173,7 @@ def gateway(  # noqa: PLR0913 - a bench says what it varies by keyword
                 cache=cache,
                 broker=broker.port,
                 http=port,
+                grpc=free_port(),
                 model=model,
                 lanes=lanes,
                 ttl_ms=ttl_ms,

@@ -47,9 +47,11 @@ class Daemon:
         self.config = folder / "gateway.yaml"
         self.config.write_text(config)
         self.http = f"127.0.0.1:{free_port()}"
+        self.grpc = f"127.0.0.1:{free_port()}"
         self._overrides = [
             f"mqtt.url={broker_url}",
             f"http.listen={self.http}",
+            f"serving.grpc.listen={self.grpc}",
             f"gateway.cache_dir={_cache()}",
         ]
         self._overrides += [
