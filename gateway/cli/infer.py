@@ -1,4 +1,4 @@
-"""``gateway infer``: one file through a model and its pipeline, without a broker."""
+"""``gateway infer``: one file through a model and a pipeline without a broker; or files through a server."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.quiet import quiet_runtimes
+from gateway.cli.remote.options import add_server_arguments
 from gateway.demo.words import in_words, printable
 from gateway.errors import RequestRefused, TooLarge, UnknownModel
 from gateway.frames.declaration import Declaration
@@ -29,9 +30,16 @@ _MOST_LETTERS = 200
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("model", metavar="MODEL", help="folder of a model, or with -c its name under models:")
     parser.add_argument(
-        "file", metavar="FILE", help="payload as a sensor would send it; - for standard input"
+        "model",
+        metavar="MODEL",
+        help="folder of a model, with -c its name under models:, with --url its name there",
+    )
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        nargs="+",
+        help="payload as a sensor would send it, - for standard input; with --url [NAME=]FILE for each input",
     )
     parser.add_argument("-c", "--config", metavar="FILE", help="configuration that names the model")
     parser.add_argument("-p", "--pipeline", metavar="NAME", help="pipeline of the configuration to take")
@@ -43,23 +51,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=float, default=TIMEOUT_S, metavar="S", help="longest wait for the answer"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_server_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Load the model, answer the file, print the answer.
+    """Load the model, answer the file, print the answer; or have a server do it.
 
     Raises:
-        GatewayError: The configuration, the model or the file is at fault, or it took too long.
+        GatewayError: The configuration, the model, the server or the file is at fault, or it took too long.
     """
+    if options.url is not None:
+        from gateway.cli.remote import command
+
+        return command.run(options)
+    if len(options.file) > 1:
+        raise RequestRefused("one file at a time, except with --url")
+    return _run_here(options, options.file[0])
+
+
+def _run_here(options: argparse.Namespace, file: str) -> int:
     from gateway.inference.api import infer_with_timeout
     from gateway.inference.loaded import LoadedModel, Member
 
     spec, pipeline = _choose(options)
-    payload = _payload(options.file, spec.limits.max_bytes)
+    payload = _payload(file, spec.limits.max_bytes)
     with quiet_runtimes():
         model = LoadedModel.load(spec)
         model.warm_up()
-    member = Member(pipeline, memoryview(payload), _declaration(options, model), b"", float("inf"))
+    member = Member(pipeline, memoryview(payload), _declaration(options, file, model), b"", float("inf"))
     answer = infer_with_timeout(model, [member], options.timeout)[0]
     if answer.error is not None:
         raise answer.error
@@ -126,7 +145,7 @@ def _payload(file: str, most_bytes: int) -> bytes:
     return data
 
 
-def _declaration(options: argparse.Namespace, model: LoadedModel) -> Declaration:
+def _declaration(options: argparse.Namespace, file: str, model: LoadedModel) -> Declaration:
     """Return what the options declare; a card's golden sample declares itself."""
     given = Declaration(media=options.media, dtype=options.dtype, shape=options.shape, rate_hz=options.rate)
     if given != Declaration():
@@ -134,10 +153,7 @@ def _declaration(options: argparse.Namespace, model: LoadedModel) -> Declaration
     from gateway.inference.golden_run import declaration_of
 
     for sample in model.folder.card.golden:
-        if (
-            options.file != "-"
-            and Path(options.file).resolve() == (model.folder.folder / sample.file).resolve()
-        ):
+        if file != "-" and Path(file).resolve() == (model.folder.folder / sample.file).resolve():
             return declaration_of(sample)
     return given
 

@@ -1,6 +1,6 @@
 """Bytes of a repository from any static web server: GET, and GET with Range.
 
-The only module that knows urllib3. What a server can do to us is bounded:
+What a server can do to us is bounded:
 
 1. No redirect is followed, to whatever host.
 2. A piece of a blob is taken from ``206`` with exactly the ``Content-Range`` that
