@@ -12,12 +12,14 @@ Rules (each a property in ``tests/daemon/test_alias_routing.py``):
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 _UNIT: Final = 2.0**-64
+_CACHED: Final = 8192
 
 
 class Weighed(Protocol):
@@ -60,6 +62,11 @@ def _score(target: Weighed, key: str) -> float:
     Each clock is the key's and target's own, so that another target's weight does not change it (weighted
     rendezvous hashing).
     """
-    seed = f"{key}\0{target.model}\0{target.version}".encode()
+    return _clock(key, target.model, target.version) / target.weight
+
+
+@functools.lru_cache(maxsize=_CACHED)  # who asks asks again
+def _clock(key: str, model: str, version: str) -> float:
+    seed = f"{key}\0{model}\0{version}".encode(errors="surrogatepass")
     number = int.from_bytes(hashlib.blake2b(seed, digest_size=8).digest(), "big")
-    return -math.log((number + 0.5) * _UNIT) / target.weight
+    return -math.log((number + 0.5) * _UNIT)

@@ -14,10 +14,10 @@ from gateway.errors import (
     Overloaded,
     WorkerCrashed,
 )
-from gateway.inference.request import Outcome, RequestState, Ticket, Timings
+from gateway.inference.request import InferRequest, Outcome, RequestState, Ticket, Timings
 from tests.daemon.update_world import Silent
 
-TICKET: Ticket = None  # type: ignore[assignment]
+TICKET = Ticket(1, InferRequest("m", "p", "s", b"", "{}", 7.0, 9.0), lambda _ticket, _outcome: None)
 STAGES = {"wait": 90.0, "decode": 1.0, "preprocess": 2.0, "infer": 3.0, "postprocess": 4.0}
 DONE = Outcome(RequestState.DONE, {"kind": "numbers"}, timings=Timings(5.0, STAGES, 100.0))
 
@@ -38,6 +38,7 @@ def _watch(role: Role) -> tuple[ServiceWatch, Silent]:
             ["request_ended", "batch_ran", "faulted", "worker_lost", "lanes_changed", "out_of_service"],
         ),
         (Role.PAST, ["request_ended", "batch_ran", "faulted", "worker_lost"]),
+        (Role.BESIDE, ["request_ended", "faulted", "worker_lost"]),  # its lanes' time is no demand for others
     ],
 )
 def test_a_candidate_serves_nobody_and_only_what_serves_can_be_out_of_service(
@@ -83,3 +84,12 @@ def test_whoever_waits_for_the_end_of_a_version_hears_of_it_once() -> None:
     watch.on_lost = heard.append
     watch.out_of_service("m", NotReady("died too often"))
     assert heard == ["died too often"]
+
+
+@pytest.mark.parametrize(
+    ("role", "asked_s"), [(Role.CANDIDATE, 0.0), (Role.SERVING, 7.0), (Role.BESIDE, 7.0)]
+)
+def test_it_is_known_when_a_version_was_last_asked(role: Role, asked_s: float) -> None:
+    watch, _ = _watch(role)
+    watch.request_ended(TICKET, DONE)
+    assert watch.asked_s == asked_s
