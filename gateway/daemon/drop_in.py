@@ -36,6 +36,8 @@ from gateway.operations.log import log
 _COPIES: Final = "drop-in"
 _OWN_DIGITS: Final = 12
 _AT_ONCE: Final = 4
+# A start waits no longer for what was dropped: nobody can keep the gateway from getting ready.
+_START_LIMIT_S: Final = 20.0
 _AGAIN_S: Final = 5.0
 _AGAIN_MOST_S: Final = 900.0
 _WHEN_MENDED: Final = "it is tried again when the file changes"
@@ -84,6 +86,7 @@ class DropIns:
         self._watch: FolderWatch | None = None
         self._running: list[asyncio.Task[None]] = []
         self._trouble = ""
+        self._is_swept = False
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
@@ -111,7 +114,7 @@ class DropIns:
         return {"file": str(entry.path), **missing}
 
     async def open(self) -> None:
-        """Watch the folder, and serve what lies there; returns when all of it was tried.
+        """Watch the folder, and serve what lies there; returns when all of it was tried, or after a while.
 
         Never raises for what the folder holds. Cancel-safe: ``close`` ends what was begun.
         """
@@ -122,16 +125,15 @@ class DropIns:
         self._watch = await FolderWatch(self._folder).__aenter__()
         log.event("drop_in_watched", folder=str(self._folder), slow=self._watch.slow)
         await self._look()
-        tasks = [entry.task for entry in self._entries.values() if entry.task is not None]
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = {entry.task for entry in self._entries.values() if entry.task is not None}
+        if tasks:
+            await asyncio.wait(tasks, timeout=_START_LIMIT_S)
         loop = asyncio.get_running_loop()
         self._running = [
             loop.create_task(self._listen(self._watch), name="drop-in.watch"),
             loop.create_task(self._follow(), name="drop-in"),
         ]
-        if not self._trouble:
-            kept = frozenset(entry.folder for entry in self._entries.values() if entry.folder is not None)
-            await in_background(lambda: self._copies.sweep(kept))
+        await self._sweep()
 
     def ring(self) -> None:
         """Look again soon: the configuration changed. What failed is tried again."""
@@ -164,11 +166,22 @@ class DropIns:
             await self._stir.wait()
             self._stir.clear()
             await self._look()
+            await self._sweep()
+
+    async def _sweep(self) -> None:
+        """Delete once what an earlier life of the process left, when nothing is being copied."""
+        entries = self._entries.values()
+        if self._is_swept or self._trouble or any(entry.task is not None for entry in entries):
+            return
+        self._is_swept = True
+        kept = frozenset(entry.folder for entry in entries if entry.folder is not None)
+        await in_background(lambda: self._copies.sweep(kept))
 
     async def _look(self) -> None:
         """Compare what lies there with what was tried, and begin what follows from it."""
         assert self._folder is not None
-        folder, companions = self._folder, {p: [*names] for p, names in self._copies.companions.items()}
+        # Copied whole, in one step of the interpreter: threads add to it.
+        folder, companions = self._folder, self._copies.companions.copy()
         try:
             seen = await in_background(lambda: look(folder, companions))
         except OSError as error:
@@ -208,6 +221,8 @@ class DropIns:
         except GatewayError as error:
             entry.signature = self._signature_now(dropped)
             self._refused(dropped, error, entry)
+        except Exception as error:  # noqa: BLE001 - one model's bug must not be the others'
+            log.event("task_failed", task=f"drop-in {dropped.name}", error=error)
         else:
             entry.again_s = _AGAIN_S
             self._told.pop(dropped.path, None)

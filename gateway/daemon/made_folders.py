@@ -139,9 +139,9 @@ class MadeFolders:
         # Whatever the file is called, a card can name the copy.
         copy = new / f"{lawful_name(dropped.file.stem)}{dropped.file.suffix.lower()}"
         _copy(dropped.file, copy)
-        self.companions[dropped.file] = {}
+        beside = self.companions[dropped.file] = {}
         for name in _weights(copy, copy.suffix[1:], dropped.file):
-            self.companions[dropped.file][name] = facts_of(dropped.file.parent / name)
+            beside[name] = facts_of(dropped.file.parent / name)
             _copy_beside(dropped.file.parent, new, name)
         made = card_of_file(copy, dropped.name, size)
         if made.labels:

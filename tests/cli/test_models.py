@@ -10,6 +10,10 @@ import yaml
 
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.main import main
+from gateway.configuration.reader import read
+from gateway.inference.card import read_folder
+from gateway.model import ModelCard
+from tests import onnx_writer, tflite_writer
 from tests.cli.test_client import STATUS, with_door
 from tests.inference.model_folders import MODELS, copy, edit
 
@@ -93,3 +97,54 @@ def test_tensors_are_printed_as_a_card_states_them(capfd: pytest.CaptureFixture[
 def test_tensors_of_what_is_no_model_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--tensors", str(MODELS / "README.md")]) == ExitCode.FAILURE
     assert "neither .tflite nor .onnx" in capsys.readouterr().err
+
+
+def test_a_file_s_own_card_is_printed_with_what_is_missing(capfd: pytest.CaptureFixture[str]) -> None:
+    file = MODELS / "motion-int8-onnx" / "motion_int8_qdq.onnx"
+    assert main(["models", "describe", str(file)]) == ExitCode.OK
+    out, err = capfd.readouterr()
+    assert err == ""
+    card = read(out, "card.yaml", ModelCard)
+    wrote = read_folder(file.parent).card
+    assert [each.shape for each in card.inputs] == [each.shape for each in wrote.inputs]
+    assert (card.name, card.sha256, card.made) == ("motion_int8_qdq", wrote.sha256, False)
+    assert [line.split()[2] for line in out.splitlines() if line.startswith("# MISSING")] == [
+        "licence:",
+        "preprocess:",
+        "postprocess:",
+        "labels:",
+        "golden:",
+    ]
+
+
+def test_a_described_file_with_labels_becomes_a_folder_that_serves(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = onnx_writer.product(tmp_path / "m.onnx", metadata={"names": "{0: 'cat', 1: 'dog'}"})
+    assert main(["models", "describe", str(file), "--into", str(tmp_path)]) == ExitCode.OK
+    assert read_folder(tmp_path).labels == ("cat", "dog")
+    assert main(["models", str(tmp_path)]) == ExitCode.OK
+    assert main(["models", "describe", str(file), "--into", str(tmp_path)]) == ExitCode.FAILURE
+    assert "File exists" in capsys.readouterr().err
+    assert main(["models", "describe", str(file), "--json"]) == ExitCode.OK
+    said = json.loads(capsys.readouterr().out)
+    assert (said["labels"], said["missing"]) == (
+        ["cat", "dog"],
+        ["licence", "preprocess", "postprocess", "golden"],
+    )
+
+
+def test_a_file_that_ends_the_process_that_loads_it_is_described_all_the_same(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tflite_writer.deadly(tmp_path / "m.tflite")
+    assert main(["models", "describe", str(file)]) == ExitCode.OK
+    out = capsys.readouterr().out
+    assert "no runtime here could load the file" in out
+    assert read(out, "card.yaml", ModelCard).made
+
+
+@pytest.mark.parametrize("files", [[], ["a.onnx", "b.onnx"], ["README.md"]])
+def test_only_one_model_file_is_described(capsys: pytest.CaptureFixture[str], files: list[str]) -> None:
+    assert main(["models", "describe", *files]) == ExitCode.FAILURE
+    assert "onnx" in capsys.readouterr().err

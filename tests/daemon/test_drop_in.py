@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import threading
@@ -156,6 +157,19 @@ def test_a_bad_file_harms_nobody_and_is_told_once(tmp_path: Path, broker: Broker
         assert is_product(infer(daemon, "bad")[1], 3)
         refused = [event["file"] for event in daemon.events if event["event"] == "drop_in_refused"]
         assert len(refused) == len(set(refused)) == 4
+        assert daemon.stop() == 0
+
+
+def test_odd_names_are_served_under_lawful_ones(tmp_path: Path, broker: Broker, drop: Path) -> None:
+    made = onnx_writer.product(tmp_path / "made.onnx", 9)
+    with started(tmp_path, broker) as daemon:
+        daemon.ready()
+        for raw in (b"\xff\xfe one.onnx", b"two\n\x1b[31m.ONNX", "drei ä ✓.onnx".encode(), b"'; rm -rf.onnx"):
+            shutil.copy(os.fsencode(made), os.path.join(os.fsencode(drop), raw))  # noqa: PTH118 - bytes
+        for name in ("one", "two-31m", "drei-a", "rm--rf"):
+            until(lambda name=name: daemon.page(f"/v2/models/{name}/ready")[0] == 200, name)  # type: ignore[misc]
+            assert is_product(infer(daemon, name)[1], 9)
+        assert not [event for event in daemon.events if event["event"] == "task_failed"]
         assert daemon.stop() == 0
 
 
