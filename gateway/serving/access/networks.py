@@ -7,7 +7,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
-_LOCAL_NAME: Final = "localhost"
+# A name without a dot is its own zone.
+_LOCAL_ZONES: Final = frozenset({"localhost", "internal", "test"})
 _HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9_.-]+))(?::[0-9]{1,5})?")
 # Who has one address of IPv6 has as a rule all of a network of this size.
 _V6_CLIENT_BITS: Final = 64
@@ -45,7 +46,8 @@ def names_this_machine(host: str, own_names: frozenset[str]) -> bool:
     """Return whether a ``host`` header can be that of a program of this machine.
 
     A page of a browser reaches loopback under a name of its own by making that name lead
-    there (DNS rebinding); it cannot do so with an IP address, nor with ``localhost``.
+    there (DNS rebinding); it cannot do so with an IP address, nor with a name that no public name server
+    has: one without a dot, or below a zone that is kept for private use (RFC 6761).
 
     Args:
         host: Value of the header; empty for none, which no browser sends.
@@ -61,8 +63,8 @@ def names_this_machine(host: str, own_names: frozenset[str]) -> bool:
     name = match["host"].lower().removesuffix(".")
     return (
         _parsed(name) is not None
-        or name == _LOCAL_NAME
-        or name.endswith(f".{_LOCAL_NAME}")
+        or "." not in name
+        or name.rpartition(".")[2] in _LOCAL_ZONES
         or name in own_names
     )
 

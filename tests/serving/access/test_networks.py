@@ -62,7 +62,7 @@ def test_a_network_of_version_6_is_one_client_and_loopback_is_another() -> None:
     "host",
     [
         *("", "localhost", "LOCALHOST:8080", "localhost.", "gateway.localhost:1", "127.0.0.1:8080"),
-        *("[::1]:8080", "[::1]", "192.168.1.5:8080", "orin", "Orin.local:8080"),
+        *("[::1]:8080", "[::1]", "192.168.1.5:8080", "orin", "Orin.local:8080", "board:8080", "app.internal"),
     ],
 )
 def test_names_that_no_page_can_make_its_own_are_taken(host: str) -> None:
@@ -73,7 +73,7 @@ def test_names_that_no_page_can_make_its_own_are_taken(host: str) -> None:
     "host",
     [
         *("evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example"),
-        *("evillocalhost", "orin.evil.example", "user@localhost", "localhost, evil.example", "[::1", "[zz]"),
+        *("evil.local", "orin.evil.example", "user@localhost", "localhost, evil.example", "[::1", "[zz]"),
         *("localhost:8080:1", "127.0.0.1:port", " localhost", "localhost\n", "a" * 301, "[127.0.0.1]x"),
     ],
 )
