@@ -23,6 +23,8 @@ from gateway.serving.rpc.refusal import trailing_of
 from gateway.serving.rpc.statuses import status_of, words_of
 
 Answer = Callable[[Any, Caller], Any]
+# How a client asks for compressed answers: that it understands some is said by all of them.
+COMPRESSION_KEY: Final = "gateway-compression"
 # Where a request says which model it is about.
 _MODEL_FIELDS: Final = ("model_name", "modelId", "name")
 
@@ -156,6 +158,24 @@ def known(exc: BaseException, method: str) -> GatewayError | None:
         return None
     log.event("rpc_failed", method=method, error=exc)
     return GatewayBug("the gateway failed on this call; its log says why")
+
+
+async def compress(context: Any, how: str) -> None:
+    """Compress the answers of a call from here on.
+
+    Args:
+        context: gRPC's, of the call; nothing was sent on it yet.
+        how: ``gzip`` or ``deflate``.
+
+    Raises:
+        Malformed: It is neither.
+    """
+    import grpc
+
+    if how not in ("gzip", "deflate"):
+        raise Malformed(f"{COMPRESSION_KEY} is gzip or deflate, not {how[:20]!a}")
+    context.set_compression(grpc.Compression.Gzip if how == "gzip" else grpc.Compression.Deflate)
+    await context.send_initial_metadata(())  # where it is said; else it would go without
 
 
 async def refuse(context: Any, error: GatewayError) -> None:

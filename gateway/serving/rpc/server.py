@@ -23,7 +23,7 @@ from gateway.serving.door_count import DoorCount
 from gateway.serving.rest.infer_call import Timing
 from gateway.serving.rpc import protocol, streaming
 from gateway.serving.rpc.asking import Arrival, Asking, words_of_request
-from gateway.serving.rpc.calls import Calls, Method
+from gateway.serving.rpc.calls import COMPRESSION_KEY, Calls, Method, compress
 from gateway.serving.rpc.health_service import HealthService
 from gateway.serving.rpc.inference_service import Behind, InferenceService
 from gateway.serving.rpc.mesh_service import Memory, MeshService
@@ -188,6 +188,8 @@ class RpcServer:
                 words = await words_of_request(data)
                 arrival = Arrival(arrived_s, context.time_remaining(), trace=visit.word("traceparent"))
                 reply, places = await self._asking.answer(words, caller, arrival)
+                if how := visit.word(COMPRESSION_KEY):
+                    await compress(context, how)
                 return response(reply, places)
         raise AssertionError("unreachable: an error ends the call")
 

@@ -17,7 +17,7 @@ from gateway.errors import Draining, GatewayBug, GatewayError
 from gateway.serving.access.caller import INFER
 from gateway.serving.door_count import CANCELLED, DONE
 from gateway.serving.rpc.asking import Arrival, Asking, now_s, words_of_request
-from gateway.serving.rpc.calls import Calls, Visit, known
+from gateway.serving.rpc.calls import COMPRESSION_KEY, Calls, Visit, compress, known
 from gateway.serving.rpc.reading import RpcWords
 from gateway.serving.rpc.statuses import words_of
 from gateway.serving.rpc.writing import stream_error, stream_response
@@ -90,6 +90,7 @@ class Stream:
 
         Raises:
             AccessRefused: The client may not infer.
+            Malformed: It asks for a compression that is none.
             Draining: The stream was retired; what was read is answered.
             GatewayError: A request failed, and the client wants streams to end then.
 
@@ -97,6 +98,8 @@ class Stream:
         """
         # Asks once for the whole of it, so that a stranger's stream ends instead of failing bit by bit.
         self._calls.gate.admit(self._visit.peer, INFER, METHOD).close()
+        if how := self._visit.word(COMPRESSION_KEY):
+            await compress(self._context, how)
         self._reading = asyncio.ensure_future(self._read())
         try:
             await self._write()

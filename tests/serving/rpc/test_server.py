@@ -104,6 +104,52 @@ def test_a_message_that_is_too_large_is_refused_with_words_compressed_or_not(com
     asyncio.run(run())
 
 
+class Counting:
+    """Passes a connection on, and counts the bytes that come back."""
+
+    def __init__(self, address: str) -> None:
+        self._host, _, self._port = address.partition(":")
+        self.bytes = 0
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, there = await asyncio.open_connection(self._host, int(self._port))
+        await asyncio.gather(self._pass(reader, there), self._pass(back, writer, counts=True))
+
+    async def _pass(self, reader: Any, writer: Any, *, counts: bool = False) -> None:
+        with contextlib.suppress(ConnectionError):
+            while part := await reader.read(65_536):
+                self.bytes += len(part) if counts else 0
+                writer.write(part)
+                await writer.drain()
+        writer.close()
+
+
+@pytest.mark.parametrize("how", ["gzip", "deflate"])
+def test_answers_are_compressed_for_who_asks(how: str) -> None:
+    async def run() -> None:
+        async with open_door() as door:
+            counting = Counting(door.address)
+            proxy = await asyncio.start_server(counting.connected, "127.0.0.1", 0)
+            port = proxy.sockets[0].getsockname()[1]
+            data = echo(b"\0" * 1_000_000).SerializeToString()
+            asking = (("gateway-compression", how),)
+            async with client_of(f"127.0.0.1:{port}") as client:
+                assert len(await client.method("ModelInfer")(data, metadata=asking)) > 1_000_000
+                stream = client.stream(metadata=asking)
+                await stream.write(data)
+                assert len(await stream.read()) > 1_000_000
+                stream.cancel()
+                assert counting.bytes < 20_000
+                assert len(await client.method("ModelInfer")(data)) > 1_000_000
+                assert counting.bytes > 1_000_000
+                wrong = client.method("ModelInfer")(data, metadata=(("gateway-compression", "zip"),))
+                assert (await status_of(wrong))[0] == "INVALID_ARGUMENT"
+            proxy.close()
+            await proxy.wait_closed()
+
+    asyncio.run(run())
+
+
 def test_an_answer_may_be_larger_than_a_request() -> None:
     async def run() -> None:
         async with open_door(max_message_bytes=20_000_000) as door, client_of(door.address) as client:
