@@ -204,7 +204,7 @@ def _handlers(parts: RestParts, settings: ServingSettings) -> Mapping[str, Handl
     model = ModelPages(parts.models)
     timing = Timing(settings.timeout_s, settings.max_timeout_s)
     infer = InferPage(parts.models, parts.regions, timing, depth)
-    memory = MemoryPages(parts.regions, depth)
+    memory = MemoryPages(parts.regions, depth, settings.shared_memory.max_region_bytes)
     setting = SettingPages(parts.log, parts.models, depth)
     return {
         "server_metadata": server.metadata,

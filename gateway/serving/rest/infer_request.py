@@ -23,6 +23,7 @@ from gateway.serving.rest.json_fields import (
     member_text,
     member_whole,
     needed_text,
+    whole,
 )
 from gateway.serving.rest.json_numbers import elements_in
 from gateway.serving.rest.json_reading import read_object
@@ -209,7 +210,7 @@ def _shape(found: Members, path: str) -> tuple[int, ...]:
     sizes = found["shape"]
     if not isinstance(sizes, list):
         raise Malformed(f"{path}.shape needs an array")
-    shape = tuple([each for each in sizes if type(each) is int])  # True and False are ints of another type
+    shape = tuple([each for each in map(whole, sizes) if each is not None])
     if len(shape) != len(sizes):
         raise WrongShape(f"{path}.shape needs whole numbers")
     return shape

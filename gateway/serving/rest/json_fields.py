@@ -61,12 +61,19 @@ def member_whole(members: Members, key: str, path: str, most: int = 2**63 - 1) -
     """
     if key not in members:
         return None
-    found = members[key]
-    if not isinstance(found, int) or isinstance(found, bool):
+    found = whole(members[key])
+    if found is None:
         raise Malformed(f"{_at(path, key)} needs a whole number")
     if not 0 <= found <= most:
         raise Malformed(f"{_at(path, key)} is {found}, it needs to be from 0 to {most}")
     return found
+
+
+def whole(value: object) -> int | None:
+    """Return a value that is a whole number, None for any other; JSON makes no difference of 2 and 2.0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def member_object(members: Members, key: str, path: str) -> dict[str, object]:

@@ -14,15 +14,17 @@ from gateway.serving.rest.json_reading import read_object
 class MemoryPages:
     """Handles both kinds; example programs ask for CUDA regions even where they use none."""
 
-    def __init__(self, regions: Regions | None, max_depth: int) -> None:
+    def __init__(self, regions: Regions | None, max_depth: int, most_region_bytes: int) -> None:
         """Prepare.
 
         Args:
             regions: System regions; None where they are off.
             max_depth: Deepest nesting of JSON.
+            most_region_bytes: Largest region.
         """
         self._regions = regions
         self._max_depth = max_depth
+        self._most_region_bytes = most_region_bytes
 
     async def status(self, ask: Ask) -> Reply:
         """List regions, or show one.
@@ -47,7 +49,7 @@ class MemoryPages:
         if self._regions is None:
             raise NotSupported("shared memory is off")
         members = read_object(ask.body, self._max_depth)
-        size = member_whole(members, "byte_size", "")
+        size = member_whole(members, "byte_size", "", self._most_region_bytes)
         if size is None:
             raise Malformed("byte_size is missing")
         key = needed_text(members, "key", "")

@@ -38,6 +38,7 @@ _READS_BODY: Final = (400, 413, 415)
 _ASKS: Final = (*_READS_BODY, 404, 409, 422, 500, 503, 504)
 _LOADS: Final = (*_READS_BODY, 404, 409, 500, 503, 507)
 
+# What is always refused is not offered: registering CUDA regions.
 _ACTIONS: Final = {
     "server_metadata": _Words("What this server is", "ServerMetadata"),
     "live": _Words("Whether the process works", "Live", is_said=True),
@@ -76,7 +77,6 @@ _ACTIONS: Final = {
     ),
     "unregister_system_memory": _Words("Let a region go, or all", "Nothing", "", _READS_BODY),
     "cuda_memory": _Words("Registered CUDA regions: none", "Regions", "", (400, 404)),
-    "register_cuda_memory": _Words("Refused: CUDA regions are not taken", "", "", _READS_BODY),
     "unregister_cuda_memory": _Words("Let go of what is not there", "Nothing", "", _READS_BODY),
 }
 # What any request can be answered: by who asks, by how often, by the server itself.
@@ -114,6 +114,8 @@ def document(name: str, version: str, most_region_bytes: int) -> dict[str, Any]:
     """
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
+        if route.action not in _ACTIONS:
+            continue
         names = _parameters(route.path)
         place = paths.setdefault(route.path, {"parameters": names} if names else {})
         place[route.method.lower()] = _operation(route)
@@ -179,7 +181,8 @@ def _responses(route: Route, words: _Words) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     if words.answer or route.action == "generate_stream":
         responses["200"] = {"description": _REASONS[200], "content": _answer(route, words)}
-    for status in sorted({*_ALWAYS, *words.statuses}):
+    named_path = (404,) if "{" in route.path else ()
+    for status in sorted({*_ALWAYS, *words.statuses, *named_path}):
         content = {_JSON: {"schema": named("Error")}}
         if status == 503 and words.is_said:
             content = {_JSON: {"schema": {"anyOf": [named(words.answer), named("Error")]}}}

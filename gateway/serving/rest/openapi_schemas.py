@@ -7,7 +7,7 @@ from typing import Any, Final
 from gateway.serving.datatypes import DATATYPES, MOST_AXES
 from gateway.serving.rest.infer_request import MOST_TENSORS
 from gateway.serving.rest.json_fields import MOST_NAME
-from gateway.serving.rest.trace_words import TRACE
+from gateway.serving.rest.trace_words import TRACE, TRACE_TOLD
 
 Schema = dict[str, Any]
 
@@ -234,7 +234,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
         }
     ),
     "LogChange": _LOG_CHANGE,
-    "TraceSettings": members({name: {"const": value} for name, value in TRACE.items()}),
+    "TraceSettings": members({name: {"const": value} for name, value in TRACE_TOLD.items()}),
     "TraceChange": members(
         {name: {"enum": [value, [value], None]} for name, value in TRACE.items()},
         *TRACE,

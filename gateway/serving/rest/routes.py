@@ -64,7 +64,7 @@ def _routes() -> tuple[Route, ...]:
 
 
 ROUTES: Final = _routes()
-_MOST_NAME: Final = 256
+_MOST_NAME: Final = 255
 
 
 @dataclass(slots=True)

@@ -10,13 +10,11 @@ from gateway.serving.model_view import Models
 from gateway.serving.rest.exchange import Ask, Reply, json_reply
 from gateway.serving.rest.json_fields import Members, member_flag, member_whole
 from gateway.serving.rest.json_reading import read_object
-from gateway.serving.rest.trace_words import TRACE
+from gateway.serving.rest.trace_words import TRACE, TRACE_TOLD
 
 Document = dict[str, object]
 
 _LOG_NAMES: Final = ("log_file", "log_info", "log_warning", "log_error", "log_verbose_level", "log_format")
-# Only the level is a list in the protocol.
-_TRACE: Final[Document] = {**TRACE, "trace_level": [TRACE["trace_level"]]}
 
 
 class LogLevel(Protocol):
@@ -69,7 +67,7 @@ class SettingPages:
             UnknownModel: Nothing has the name that the path says.
         """
         self._check_model(ask)
-        return json_reply(_TRACE)
+        return json_reply(dict(TRACE_TOLD))
 
     async def set_trace_settings(self, ask: Ask) -> Reply:
         """Take settings that leave tracing off.
@@ -81,14 +79,14 @@ class SettingPages:
         """
         self._check_model(ask)
         for name, value in read_object(ask.body, self._max_depth).items():
-            if name not in _TRACE:
-                raise Malformed(f"{name[:80]!a} is no setting: {', '.join(_TRACE)} are")
+            if name not in TRACE:
+                raise Malformed(f"{name[:80]!a} is no setting: {', '.join(TRACE)} are")
             # Null asks for what is set for the whole server.
             if value is not None and value not in (TRACE[name], [TRACE[name]]):
                 raise NotSupported(
                     "requests are not traced: send a traceparent to tell them apart in the log"
                 )
-        return json_reply(_TRACE)
+        return json_reply(dict(TRACE_TOLD))
 
     def _check_model(self, ask: Ask) -> None:
         if "model" in ask.names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+# As they are set; the level is told as a list.
 TRACE: Final[Mapping[str, object]] = {
     "trace_file": "",
     "trace_level": "OFF",
@@ -13,3 +14,4 @@ TRACE: Final[Mapping[str, object]] = {
     "log_frequency": "0",
     "trace_mode": "triton",
 }
+TRACE_TOLD: Final[Mapping[str, object]] = {**TRACE, "trace_level": ["OFF"]}
