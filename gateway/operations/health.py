@@ -130,8 +130,10 @@ class Health:
         """Return when the verdict may change by itself: the next canary gets too old."""
         ends_s = [
             canary.answered_s + self._max_age_s
-            for canary in self._canaries.values()
-            if canary.answered_s is not None and now_s - canary.answered_s <= self._max_age_s
+            for name, canary in self._canaries.items()
+            if name not in self._excused
+            and canary.answered_s is not None
+            and now_s - canary.answered_s <= self._max_age_s
         ]
         return min(ends_s, default=None)
 

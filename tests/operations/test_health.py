@@ -21,6 +21,7 @@ class HealthMachine(RuleBasedStateMachine):
         self.now_s = 100
         self.reasons = {Reason.STARTING}
         self.expected: set[str] = set()
+        self.excused: set[str] = set()
         self.answered_s: dict[str, int] = {}
 
     @rule(passed_s=st.integers(0, 15))
@@ -49,6 +50,11 @@ class HealthMachine(RuleBasedStateMachine):
         self.expected = models
         self.answered_s = {name: at_s for name, at_s in self.answered_s.items() if name in models}
 
+    @rule(models=st.sets(MODELS))
+    def excuse(self, models: set[str]) -> None:
+        self.health.excuse(models)
+        self.excused = models
+
     @rule(model=MODELS)
     def answer(self, model: str) -> None:
         self.health.canary_answered(model, self.now_s)
@@ -70,9 +76,10 @@ class HealthMachine(RuleBasedStateMachine):
         verdict = self.health.judge(self.now_s)
         fresh = {name for name, at_s in self.answered_s.items() if self.now_s - at_s <= self.max_age_s}
         assert set(verdict.models) == self.expected
-        assert verdict.ready == (not self.reasons - {Reason.BROKER} and fresh == self.expected)
+        stale = self.expected - fresh - self.excused
+        assert verdict.ready == (not self.reasons - {Reason.BROKER} and not stale)
         assert verdict.degraded == (Reason.BROKER in self.reasons)
-        missing = {f"canary:{name}" for name in self.expected - fresh}
+        missing = {f"canary:{name}" for name in stale}
         assert set(verdict.reasons) == missing | {reason.value for reason in self.reasons}
 
 
