@@ -139,12 +139,14 @@ class Connection(asyncio.Protocol):
             )
         except (OSError, ssl.SSLError) as error:
             log.event("tls_refused", address=self.origin or "this machine", error=error)
-            transport.abort()
-            return
+            encrypted = None
         finally:
             self._greeting = None
-        if encrypted is None or self._transport is None:
+        if encrypted is None or transport.is_closing():
+            # Of a connection that ends within its handshake asyncio says nothing more.
             transport.abort()
+            self._transport = None
+            self._hall.closed(self)
             return
         self._transport = encrypted
         self._open(encrypted)

@@ -13,6 +13,7 @@ from gateway.errors import GatewayBug
 from gateway.serving.asgi import Message, Scope
 from gateway.serving.http.inbox import Inbox
 from gateway.serving.http.limits import HttpLimits
+from gateway.serving.http.pace import Pace
 from gateway.serving.http.request_reader import RequestHead
 from gateway.serving.http.response_head import Framing, Head, response_head
 from gateway.serving.http.wire import Wire
@@ -43,8 +44,7 @@ class Exchange:
     ) -> None:
         self.scope = scope
         self.inbox = Inbox(wire.loop, self._taken)
-        self.begun_s = wire.loop.time()
-        self.body_bytes = 0
+        self.pace = Pace(limits.body_s, limits.least_bytes_s, wire.loop.time())
         self.closes = not head.keeps
         self.is_begun = False
         self.is_done = False
@@ -57,6 +57,7 @@ class Exchange:
         self._response: tuple[int, list[tuple[bytes, bytes]]] | None = None
         self._framing: Head | None = None
         self._sent_bytes = 0
+        self._taken_bytes = 0
 
     async def receive(self) -> Message:
         """Return ASGI's next message. Cancel-safe."""
@@ -87,11 +88,22 @@ class Exchange:
             self.inbox.leave()
         wire, limits = self._wire, self._limits
         if wire.is_full:
-            slowest_s = min(limits.taking_s, limits.response_s)
-            wire.alarm.within(slowest_s + len(body) / limits.least_bytes_s)
+            self.pace = Pace(min(limits.taking_s, limits.response_s), limits.least_bytes_s, wire.loop.time())
+            self._taken_bytes = wire.taken_bytes
+            wire.alarm.at(self.pace.deadline_s)
             await wire.drained()
         if not wire.is_over:
             wire.alarm.within(limits.response_s)
+
+    def goes_on(self) -> float:
+        """Return until when a client is waited for that takes its response slowly."""
+        before, self._taken_bytes = self._taken_bytes, self._wire.taken_bytes
+        return self.pace.moved(self._taken_bytes - before, self._wire.loop.time())
+
+    def restart(self) -> None:
+        """Begin to count the time of the body anew: the client was held back."""
+        limits = self._limits
+        self.pace = Pace(limits.body_s, limits.least_bytes_s, self._wire.loop.time())
 
     def _begin(self) -> tuple[bytes, Head]:
         """Return the bytes of the head if they were not sent, and how the body is framed."""

@@ -12,6 +12,7 @@ from gateway.serving.http.alarm import Alarm
 from gateway.serving.http.exchange1 import http_date
 from gateway.serving.http.inbox import Inbox
 from gateway.serving.http.limits import HttpLimits
+from gateway.serving.http.pace import Pace
 from gateway.serving.http.response_head import content_length
 
 # Fields of an application that belong to a connection of HTTP/1.1, and must not be sent.
@@ -77,12 +78,13 @@ class Exchange:
         self.is_done = False
         self.body_bytes = 0
         self.unacknowledged = 0
+        self.was_held = False
         self.alarm = Alarm(loop, self._rang)
         self._expects = any(n == b"expect" and v.lower() == b"100-continue" for n, v in scope["headers"])
         self._channel = channel
         self._limits = limits
         self._loop = loop
-        self._begun_s = loop.time()
+        self._pace = Pace(limits.body_s, limits.least_bytes_s, loop.time())
         self._response: tuple[int, Headers] | None = None
         self._has_no_body = False
         self._length: int | None = None
@@ -93,17 +95,24 @@ class Exchange:
         self.body_bytes += len(piece)
         self.unacknowledged += cost
         self.inbox.put(piece)
-        self.await_body()
+        self.alarm.at(self._pace.moved(len(piece), self._loop.time()))
 
     def await_body(self) -> None:
-        """Give the client the time for the rest of its body that its size allows."""
-        allowed_s = self._limits.body_s + self.body_bytes / self._limits.least_bytes_s
-        self.alarm.at(self._begun_s + allowed_s)
+        """Begin to wait for the rest of the body."""
+        self.was_held = False
+        self._pace = Pace(self._limits.body_s, self._limits.least_bytes_s, self._loop.time())
+        self.alarm.at(self._pace.deadline_s)
 
     def whole(self) -> None:
         """The request is whole; from now on the application's silence counts."""
         self.inbox.end()
         self.alarm.within(self._limits.response_s)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether less of a body came than its head had said."""
+        said = [value for name, value in self.scope["headers"] if name == b"content-length"]
+        return any(not value.isdigit() or int(value) != self.body_bytes for value in said)
 
     def stop(self) -> None:
         """The client is gone, or the request is refused."""
@@ -148,14 +157,16 @@ class Exchange:
         """Send a piece of the body as the client's windows allow."""
         at = self._channel.send_body(self.stream, body, ends=ends)
         if at < len(body):
-            limits = self._limits
-            slowest_s = min(limits.taking_s, limits.response_s) + len(body) / limits.least_bytes_s
-            self.alarm.within(slowest_s)
+            limits, now = self._limits, self._loop.time
+            pace = Pace(min(limits.taking_s, limits.response_s), limits.least_bytes_s, now())
+            self.alarm.at(pace.deadline_s)
             while at < len(body):
                 await self._channel.room(self.stream)
                 if self.is_done:
                     return
-                at += self._channel.send_body(self.stream, body[at:], ends=ends)
+                sent = self._channel.send_body(self.stream, body[at:], ends=ends)
+                at += sent
+                self.alarm.at(pace.moved(sent, now()))
         self.alarm.within(self._limits.response_s)
 
     def _begin(self, *, has_body: bool) -> bool:
@@ -193,7 +204,6 @@ class Exchange:
         self._channel.taken(self.stream, cost)
         if not self.inbox.is_whole:
             # The time in which the client was held back is not the client's.
-            self._begun_s = self._loop.time() - self.body_bytes / self._limits.least_bytes_s
             self.await_body()
 
     def _rang(self) -> None:

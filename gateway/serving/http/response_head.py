@@ -14,6 +14,7 @@ _NO_BODY: Final = frozenset({204, 304})
 _OURS: Final = frozenset(
     {b"connection", b"transfer-encoding", b"keep-alive", b"upgrade", b"proxy-connection"}
 )
+_DECIDING: Final = frozenset({b"content-length", b"connection", b"date"})
 _LEAST, _MOST = 200, 599
 
 
@@ -49,12 +50,7 @@ def content_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     Raises:
         GatewayBug: It is no number.
     """
-    for name, value in headers:
-        if name == b"content-length":
-            if not value.isdigit():
-                raise GatewayBug(f"a response's content-length is {value!r}")
-            return int(value)
-    return None
+    return next((_length(value) for name, value in headers if name == b"content-length"), None)
 
 
 def response_head(
@@ -80,30 +76,51 @@ def response_head(
     if not _LEAST <= status <= _MOST:
         raise GatewayBug(f"a response's status is {status}")
     method, version = wants
-    named = [(name.lower(), value) for name, value in headers]
-    kept = [(name, value) for name, value in named if name not in _OURS]
-    length = content_length(kept)
-    if method == "HEAD" or status in _NO_BODY:
-        framing = Framing.NONE
-        if status in _NO_BODY:
-            kept = [(name, value) for name, value in kept if name != b"content-length"]
-    elif length is not None:
-        framing = Framing.LENGTH
-    elif version == "1.1":
-        framing = Framing.CHUNKED
-        kept.append((b"transfer-encoding", b"chunked"))
-    else:
-        framing, closes = Framing.CLOSE, True
-    closes = closes or any(n == b"connection" and v.lower() == b"close" for n, v in named)
-    if not any(name == b"date" for name, _ in kept):
-        kept.append((b"date", date))
+    is_bare = status in _NO_BODY
+    lines, found = _lines(headers, has_length=not is_bare)
+    lines.insert(0, b"HTTP/1.1 %d %b" % (status, phrase(status)))
+    length = _length(found[b"content-length"]) if b"content-length" in found else None
+    closes = closes or found.get(b"connection", b"").lower() == b"close"
+    framing = Framing.NONE if method == "HEAD" or is_bare else _framing(length, version)
+    closes = closes or framing is Framing.CLOSE
+    if framing is Framing.CHUNKED:
+        lines.append(b"transfer-encoding: chunked")
+    if b"date" not in found:
+        lines.append(b"date: " + date)
     if closes:
-        kept.append((b"connection", b"close"))
+        lines.append(b"connection: close")
     elif version == "1.0":
-        kept.append((b"connection", b"keep-alive"))
-    lines = [b"HTTP/1.1 %d %b" % (status, phrase(status)), *(b"%b: %b" % header for header in kept), b"", b""]
-    data = b"\r\n".join(lines)
+        lines.append(b"connection: keep-alive")
+    data = b"\r\n".join(lines) + b"\r\n\r\n"
     # A line break within a value would begin another header, or another response.
-    if data.count(b"\n") != len(lines) - 1 or data.count(b"\r") != len(lines) - 1 or b"\0" in data:
+    breaks = len(lines) + 1
+    if data.count(b"\n") != breaks or data.count(b"\r") != breaks or b"\0" in data:
         raise GatewayBug("a response's header holds a line break")
     return Head(data, framing, length or 0, closes)
+
+
+def _lines(
+    headers: Iterable[tuple[bytes, bytes]], *, has_length: bool
+) -> tuple[list[bytes], dict[bytes, bytes]]:
+    """Return the lines of an application's headers, and the headers by which a head is decided."""
+    lines: list[bytes] = []
+    found: dict[bytes, bytes] = {}
+    for given, value in headers:
+        name = given.lower()
+        if name in _DECIDING:
+            found[name] = value
+        if name not in _OURS and (has_length or name != b"content-length"):
+            lines.append(name + b": " + value)
+    return lines, found
+
+
+def _framing(length: int | None, version: str) -> Framing:
+    if length is not None:
+        return Framing.LENGTH
+    return Framing.CHUNKED if version == "1.1" else Framing.CLOSE
+
+
+def _length(value: bytes) -> int:
+    if not value.isdigit():
+        raise GatewayBug(f"a response's content-length is {value!r}")
+    return int(value)

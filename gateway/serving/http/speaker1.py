@@ -68,9 +68,14 @@ class Speaker1:
 
     def rang(self) -> None:
         """End a connection on which nothing goes on, and say so where a body is too slow."""
-        exchange = self._exchange
+        exchange, wire = self._exchange, self._wire
+        if exchange is not None and exchange.is_begun and wire.is_full:
+            deadline_s = exchange.goes_on()
+            if deadline_s > wire.loop.time():
+                wire.alarm.at(deadline_s)
+                return
         if exchange is None or exchange.is_begun or not self._waits_for_body(exchange):
-            self._wire.abort()
+            wire.abort()
         else:
             self._refuse(BODY_TOO_SLOW)
 
@@ -104,13 +109,12 @@ class Speaker1:
         """Hand a piece of the body on, and hold a client back that is faster than the application."""
         exchange = self._exchange
         assert exchange is not None
-        exchange.body_bytes += len(piece)
         exchange.inbox.put(piece)
         if exchange.inbox.held_bytes > self._limits.ahead_bytes:
             self._wire.hold(Hold.BODY)
             self._wire.alarm.within(self._limits.response_s)
         else:
-            self._await_body(exchange)
+            self._wire.alarm.at(exchange.pace.moved(len(piece), self._wire.loop.time()))
 
     def end(self) -> None:
         """The request is whole; from now on the application's silence counts."""
@@ -194,13 +198,8 @@ class Speaker1:
         self._wire.release(Hold.BODY)
         if not exchange.inbox.is_whole:
             # The time in which the client was held back is not the client's.
-            exchange.begun_s = self._wire.loop.time() - exchange.body_bytes / self._limits.least_bytes_s
-            self._await_body(exchange)
-
-    def _await_body(self, exchange: Exchange) -> None:
-        limits = self._limits
-        allowed_s = limits.body_s + exchange.body_bytes / limits.least_bytes_s
-        self._wire.alarm.at(exchange.begun_s + allowed_s)
+            exchange.restart()
+            self._wire.alarm.at(exchange.pace.deadline_s)
 
     def _waits_for_body(self, exchange: Exchange) -> bool:
         return not exchange.inbox.is_whole and not self._wire.holds(Hold.BODY)

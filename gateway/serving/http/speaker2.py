@@ -26,11 +26,12 @@ from h2.events import (
 from h2.exceptions import H2Error, ProtocolError
 from h2.settings import SettingCodes, Settings
 
-from gateway.errors import Malformed, NotSupported, RequestRefused
+from gateway.errors import RequestRefused
 from gateway.operations.log import log
 from gateway.serving.http.exchange2 import Exchange, Headers
 from gateway.serving.http.frame_meter import FrameMeter
 from gateway.serving.http.refusal import BODY_TOO_SLOW, Refusal, refusal_of
+from gateway.serving.http.request_fields import request_fields
 from gateway.serving.http.scope import Ends, build_scope
 from gateway.serving.http.service import Service
 from gateway.serving.http.wire import Hold, Wire
@@ -206,11 +207,24 @@ class Speaker2:
 
     def overdue(self, exchange: Exchange) -> None:
         """The time of an exchange has passed: it is answered if that is possible, else cut off."""
+        if self._is_held(exchange):
+            exchange.was_held = True
+            exchange.alarm.within(self._limits.response_s)
+            return
         exchange.stop()
         if exchange.is_begun or exchange.inbox.is_whole:
             self._reset(exchange.stream, ErrorCodes.CANCEL)
         else:
             self._refuse(exchange.stream, BODY_TOO_SLOW)
+
+    def _is_held(self, exchange: Exchange) -> bool:
+        """Return whether a body does not come because the application has not taken what came, as yet."""
+        if exchange.is_begun or exchange.inbox.is_whole or exchange.was_held:
+            return False
+        try:
+            return self._machine.remote_flow_control_window(exchange.stream) <= 0
+        except H2Error:
+            return False
 
     # What comes of it.
 
@@ -220,9 +234,7 @@ class Speaker2:
         elif isinstance(event, DataReceived):
             self._data(event)
         elif isinstance(event, StreamEnded):
-            exchange = self._exchanges.get(event.stream_id)
-            if exchange is not None and not exchange.is_done:
-                exchange.whole()
+            self._whole(event.stream_id)
         elif isinstance(event, StreamReset):
             exchange = self._exchanges.get(event.stream_id)
             if exchange is not None:
@@ -246,7 +258,7 @@ class Speaker2:
                 self._end(ErrorCodes.ENHANCE_YOUR_CALM, "requests above the limit")
             return
         try:
-            method, target, headers = _head(event.headers or [], self._limits.headers)
+            method, target, headers = request_fields(event.headers or [], self._limits.headers)
             scope = build_scope(self._ends, "2", method, target, headers)
         except RequestRefused as error:
             self._refuse(stream, refusal_of(error))
@@ -267,6 +279,16 @@ class Speaker2:
             exchange.arrived(bytes(event.data), cost)
         else:
             self._acknowledge(stream, cost)
+
+    def _whole(self, stream: int) -> None:
+        exchange = self._exchanges.get(stream)
+        if exchange is None or exchange.is_done:
+            return
+        if exchange.is_short:
+            exchange.stop()
+            self._reset(stream, ErrorCodes.PROTOCOL_ERROR)
+        else:
+            exchange.whole()
 
     async def _serve(self, exchange: Exchange) -> None:
         service = self._service
@@ -370,27 +392,3 @@ class Speaker2:
             self._wire.close(self._limits.taking_s)
         else:
             self._wire.linger(self._limits.linger_s)
-
-
-def _head(fields: Headers, most: int) -> tuple[str, bytes, Headers]:
-    """Return method, target and headers of a request, with ``host`` from its authority.
-
-    Raises:
-        RequestRefused: It is no request that is served here.
-    """
-    pseudo: dict[bytes, bytes] = {}
-    headers: Headers = []
-    for name, value in fields:
-        if name.startswith(b":"):
-            pseudo[name] = value
-        else:
-            headers.append((name, value))
-    if len(headers) > most:
-        raise Malformed(f"the request has more than {most} headers")
-    method = pseudo.get(b":method", b"").decode("latin-1")
-    if method == "CONNECT":
-        raise NotSupported("this is no proxy")
-    authority = pseudo.get(b":authority")
-    if authority is not None:
-        headers = [(b"host", authority), *(header for header in headers if header[0] != b"host")]
-    return method, pseudo.get(b":path", b""), headers

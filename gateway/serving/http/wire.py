@@ -70,6 +70,8 @@ class Wire:
         self._holds: set[Hold] = set()
         self._waiters: list[asyncio.Future[None]] = []
         self._discarded = 0
+        self._written_bytes = 0
+        self._has_ended = False
         self.is_full = False
         self.is_over = False
 
@@ -81,7 +83,14 @@ class Wire:
     def write(self, data: bytes) -> None:
         """Send bytes, or queue them."""
         if self._transport is not None and not self.is_over:
+            self._written_bytes += len(data)
             self._transport.write(data)
+
+    @property
+    def taken_bytes(self) -> int:
+        """How much of what was sent has left for the client so far."""
+        queued = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return self._written_bytes - queued
 
     async def drained(self) -> None:
         """Wait until the client has taken most of what was sent, or is gone. Cancel-safe."""
@@ -120,7 +129,7 @@ class Wire:
         """Send what is queued, then read past what the client still sends, so that it reads the answer."""
         if self._transport is None or self.is_over:
             return
-        if not self._transport.can_write_eof():
+        if self._has_ended or not self._transport.can_write_eof():
             self.close(within_s)
             return
         self.is_over = True
@@ -147,6 +156,7 @@ class Wire:
 
     def ended(self) -> bool:
         """The client sends no more; return whether the transport must stay open."""
+        self._has_ended = True
         return not self.is_over and self.speaker is not None and self.speaker.ended()
 
     def filled(self) -> None:
