@@ -29,7 +29,7 @@ _PATHS: Final = (
     "/v2/trace/setting",
     "/v2/systemsharedmemory/region/r/register",
 )
-_WORDS: Final = (
+_WORDS: Final[tuple[Any, ...]] = (
     None,
     True,
     -1,
