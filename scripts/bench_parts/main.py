@@ -12,10 +12,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cases
 import harness
 import lane_cases
+import memory_cases
 import scaling_cases
+import serving_cases
 import update_cases
 
-CASES = {**cases.CASES, **update_cases.CASES, **lane_cases.CASES, **scaling_cases.CASES}
+CASES = {
+    **cases.CASES,
+    **update_cases.CASES,
+    **lane_cases.CASES,
+    **scaling_cases.CASES,
+    **memory_cases.CASES,
+    **serving_cases.CASES,
+}
 
 
 def main() -> None:
@@ -27,14 +36,18 @@ def main() -> None:
     parser.add_argument(
         "--plots", type=Path, default=scaling_cases.PLOTS, help="folder for the plots of scaling"
     )
+    parser.add_argument(
+        "--requests", type=int, default=100_000, help="how many the serving case holds memory against"
+    )
     options = parser.parse_args()
     options.json.parent.mkdir(parents=True, exist_ok=True)
     figures: dict[str, object] = {"machine": harness.machine()}
     print(f"machine: {figures['machine']}")
     failed = False
     for name in options.cases or CASES:
-        drawn = {"plots": options.plots} if name in scaling_cases.CASES else {}
-        figures[name] = seen = CASES[name](options.rounds, **drawn)
+        more = {"plots": options.plots} if name in scaling_cases.CASES else {}
+        more |= {"requests": options.requests} if name in serving_cases.CASES else {}
+        figures[name] = seen = CASES[name](options.rounds, **more)
         failed = failed or bool(seen.get("failed"))
         print(f"\n{name}: {CASES[name].__doc__}")
         for key, value in seen.items():
