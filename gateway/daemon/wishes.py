@@ -20,11 +20,13 @@ from gateway.daemon.beside import Beside, Place
 from gateway.daemon.catalog import Catalog
 from gateway.daemon.load_parameters import LoadParameters
 from gateway.daemon.loading import Loading
+from gateway.daemon.model_state import Rest
 from gateway.daemon.resolver import Resolver
 from gateway.daemon.stored_releases import Releases
 from gateway.errors import AlreadyThere, GatewayError, LostRace, NotReady, NotSupported, UnknownModel
 from gateway.mqtt.wait import set_by
 from gateway.operations.log import log
+from gateway.serving.alias_view import AliasChange, AliasView
 
 _AGAIN_S: Final = 30.0
 _LONGEST_WAIT_S: Final = 3600.0
@@ -159,6 +161,24 @@ class Wishes:
             log.event("alias_moved", alias=name, targets="nothing", was=said(was.active), because="order")
         self._wake.set()
 
+    # The same as the doors ask it: ``Aliases``.
+
+    def alias_views(self) -> list[AliasView]:
+        """Return every alias, in order of name."""
+        return [
+            AliasView(name, each.wish, each.active, each.state.name, each.reason)
+            for name, each in sorted(self.table.aliases.items())
+        ]
+
+    async def change_alias(self, name: str, change: AliasChange) -> None:
+        """Lead an alias elsewhere or forget it; raises as ``set_alias`` and ``remove_alias``."""
+        if not change.targets:
+            self.remove_alias(name, change.expected)
+            return
+        await self.set_alias(
+            name, change.targets, change.expected, load_now=change.load_now, force=change.force
+        )
+
     # How it comes true.
 
     async def open(self) -> None:
@@ -269,11 +289,12 @@ class Wishes:
         model, label = target.model, target.version
         if model not in self._settings().models:
             raise UnknownModel(f"no model is named {model!r}", model=model)
-        resting = self._catalog.standing.resting.get(model)
+        resting = self._catalog.standing.resting
         comes = label in ("", self.beside.number_to_come(model))
-        if model not in self._catalog.versions and comes and load_now:
+        if load_now and model not in self._catalog.versions and (comes or resting.get(model) is Rest.ORDER):
             await self._loading.wake(model, float("inf"))
-        elif label and not (comes and resting is not None):
+        rests = resting.get(model) is Rest.ORDER or (comes and model in resting)
+        if label and not rests:
             await self.beside.ensure(model, label)
         why = self.resolver.why_not(target)
         if why:
@@ -288,6 +309,7 @@ class Wishes:
             for model, label in self._named(active_too=True)
             if model in models
             and label
+            and resting.get(model) is not Rest.ORDER
             and not (model in resting and label == self.beside.number_to_come(model))
         )
 

@@ -365,3 +365,24 @@ def test_a_cold_model_that_is_to_serve_always_is_started_by_a_reload(tmp_path: P
             assert made.wishes.expected() == []
 
     lived(test)
+
+
+def test_an_order_ends_every_release_of_a_model_and_another_brings_them_back(tmp_path: Path) -> None:
+    async def test() -> None:
+        settings = settings_of({"motion": model(tmp_path, "motion")})
+        async with world(tmp_path, settings) as made:
+            _release(made, "8", tmp_path)
+            await made.wishes.set_alias("detector", targets({"motion@0": 1, "motion@8": 1}))
+            assert made.beside.versions.keys() == {("motion", "8")}
+            await made.wishes.unload("motion")
+            await made.settled()
+            assert made.beside.versions == {}
+            with pytest.raises(NotReady, match="unloaded by order"):
+                made.resolver.resolve("detector", "", "x")
+            with pytest.raises(NotReady, match="unloaded by order"):
+                await made.wishes.set_alias("other", targets({"motion@8": 1}), load_now=False)
+            await made.wishes.set_alias("other", targets({"motion@8": 1}))
+            assert await made.version_of("other") == "8.0.0"
+            assert await made.version_of("motion") == "1.0.0"
+
+    lived(test)
