@@ -46,6 +46,10 @@ class Releases(Protocol):
         """Return what an update does to a model that nothing else should meet; empty for nothing."""
         ...
 
+    def loaded(self) -> None:
+        """Note that a model was loaded by order: a release may have waited for that."""
+        ...
+
     async def load_failed(self) -> None:
         """Fall back from releases that could not be loaded."""
         ...
@@ -99,6 +103,10 @@ class StoredReleases:
         if rollout is None or rollout.record.phase is not Phase.BAKING or rollout.record.candidate is None:
             return ""
         return f"release {rollout.record.candidate.number} is in its bake"
+
+    def loaded(self) -> None:
+        """Note that a model was loaded by order; see ``Releases``."""
+        self._updates.model_loaded()
 
     async def load_failed(self) -> None:
         """Fall back from releases that could not be loaded; see ``Releases``."""

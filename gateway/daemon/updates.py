@@ -183,6 +183,10 @@ class Updates:
         """Note that a model's workers died for good: if it served a release, another one takes over soon."""
         self._consider()
 
+    def model_loaded(self) -> None:
+        """Note that a model serves that an order had unloaded: a release may have waited for that."""
+        self._consider()
+
     def begin(self, link: Link) -> None:
         """Report, and look for new releases from now on."""
         if self.board is None or self._ports is None:

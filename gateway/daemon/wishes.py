@@ -86,6 +86,7 @@ class Wishes:
         version = self._catalog.versions.get(name)
         if wanted.lanes and version is not None:
             version.scheduler.pool.resize(wanted.lanes)
+        self._releases.loaded()
         await self.on_expected()
 
     async def unload(self, name: str) -> None:

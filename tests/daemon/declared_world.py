@@ -67,6 +67,9 @@ class FolderReleases:
     def busy(self, model: str) -> str:
         return self.held.get(model, "")
 
+    def loaded(self) -> None:
+        self.fallen.append("loaded")
+
     async def load_failed(self) -> None:
         self.fallen.append("asked")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from gateway.daemon.offer import Offer
 from gateway.daemon.update_turns import Turns
@@ -141,3 +142,34 @@ def test_one_release_is_validated_at_a_time(store: Store) -> None:
         await second.close()
 
     _run(store, scenario)
+
+
+def test_a_release_waits_while_an_order_says_that_its_model_is_not_to_serve(store: Store) -> None:
+    stage(store, 1)
+    write(store, phase=Phase.READY, candidate=ONE)
+
+    async def whole() -> None:
+        house, unloaded = House(store), {MODEL}
+        ports = replace(house.ports, is_unloaded=unloaded.__contains__)
+        turns = Turns(house.board, ports)
+        house.on_ring = turns.ring
+        rollout = house.rollout()
+        await rollout.boot()
+        _wish(house, 1)
+        await turns.offer_all(asked=False)
+        attended = asyncio.Event()
+        turns.on_attended = attended.set
+        running = asyncio.ensure_future(turns.run())
+        try:
+            turns.ring()
+            await attended.wait()
+            assert (rollout.awaits_switch, rollout.record.phase) == (True, Phase.READY)
+            unloaded.clear()
+            turns.ring()
+            await turned(lambda: rollout.record.phase is Phase.BAKING)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await rollout.close()
+
+    asyncio.run(whole())
