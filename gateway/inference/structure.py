@@ -8,12 +8,12 @@ without following links and hashed; the runtime follows only after that.
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import stat
 from pathlib import Path
 
 from gateway.errors import LoadFailed
+from gateway.inference.engines.word_search import holds_any
 from gateway.inference.mapping import MappedFile
 
 _TFLITE_MARK = b"TFL3"
@@ -49,10 +49,11 @@ def external_names(path: Path) -> tuple[str, ...]:
         LoadFailed: It cannot be read, is no ONNX model, or names a file that it must not.
     """
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
-            if data.find(_LOCATION) < 0:  # then there is none, and the walk over every field is saved
-                return ()
-    except (OSError, ValueError) as error:
+        if not path.stat().st_size:
+            raise LoadFailed(f"{path}: is empty")
+        if not holds_any(path, (_LOCATION,)):  # then there is none, and the walk over every field is saved
+            return ()
+    except OSError as error:
         raise LoadFailed(f"{path}: cannot be read: {error}") from error
     from gateway.inference.engines.onnx_external import external_files
 

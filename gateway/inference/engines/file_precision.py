@@ -9,6 +9,7 @@ from typing import Final
 from gateway.errors import LoadFailed
 from gateway.inference.engines.onnx_fields import OnnxFields
 from gateway.inference.engines.precision import Precision
+from gateway.inference.engines.word_search import holds_any
 from gateway.model import ModelCard
 
 # Operators that only quantised graphs have; names stand in the file as they are.
@@ -35,9 +36,9 @@ def file_precision(path: Path, card: ModelCard) -> Precision:
         quantised = any(tensor.scale for tensor in (*card.inputs, *card.outputs))
         return Precision.INT8 if quantised else Precision.FP32
     try:
+        if holds_any(path, _QUANTISED):
+            return Precision.INT8
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if any(data.find(word) >= 0 for word in _QUANTISED):
-                return Precision.INT8
             return Precision.FP16 if _has_halves(OnnxFields(data, path)) else Precision.FP32
     except (OSError, ValueError) as error:
         raise LoadFailed(f"{path}: cannot be read: {error}") from error
