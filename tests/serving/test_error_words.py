@@ -102,6 +102,13 @@ def test_a_cause_that_is_its_own_cause_ends() -> None:
     assert error_words(error)["details"] == [{"label": "refused.shape", "error": "round"}]
 
 
+def test_no_more_than_sixteen_details_are_told() -> None:
+    words = error_words(*(WrongShape(f"input {number}") for number in range(40)))
+    assert isinstance(words["details"], list)
+    assert len(words["details"]) == 16
+    assert words["error"] == "input 0 (and 39 more: see details)"
+
+
 MESSAGES = st.text(st.characters(), max_size=5000)
 ERRORS = st.builds(
     WrongShape, MESSAGES, model=MESSAGES, stage=st.none() | st.floats(), shape=st.none() | MESSAGES

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc
@@ -66,14 +67,17 @@ def make_certificate(folder: Path, address: str) -> None:
 class Outside:
     """Clients that ask from an address of their own, over TLS."""
 
-    def __init__(self, folder: Path, address: str, http: int, grpc: int) -> None:
+    def __init__(self, folder: Path, address: str, http: int, grpc: int, certificate: str = "") -> None:
         self.address = address
+        self._shown = [folder / f"{certificate}.pem", folder / f"{certificate}.key"] if certificate else []
         self._http, self._grpc = f"{address}:{http}", f"{address}:{grpc}"
         self._authority = str(folder / "server.pem")
 
     @contextlib.contextmanager
     def http(self) -> Iterator[Any]:
         context = ssl.create_default_context(cafile=self._authority)
+        if self._shown:
+            context.load_cert_chain(self._shown[0], self._shown[1])
         made = tritonclient.http.InferenceServerClient(
             self._http, ssl=True, ssl_context_factory=lambda: context
         )
@@ -82,8 +86,13 @@ class Outside:
 
     @contextlib.contextmanager
     def grpc(self) -> Iterator[Any]:
+        certificate, key = map(str, self._shown) if self._shown else (None, None)
         made = tritonclient.grpc.InferenceServerClient(
-            self._grpc, ssl=True, root_certificates=self._authority
+            self._grpc,
+            ssl=True,
+            root_certificates=self._authority,
+            certificate_chain=certificate,
+            private_key=key,
         )
         with contextlib.closing(made) as client:
             yield client
@@ -133,6 +142,7 @@ def test_other_machines_come_over_tls_with_a_token_and_do_what_it_allows(
             with pytest.raises(InferenceServerException, match="scope admin"):
                 client.unload_model("motion", headers={"authorization": CAMERA})
             client.load_model("motion", headers={"authorization": OPS})
+        daemon.wait_event("admin_call", 2)
         lines = [event for event in daemon.events if event["event"] == "admin_call"]
         assert [(e["who"], e["address"], e["on"], e["outcome"]) for e in lines] == [
             ("token:ops", outside.address, "motion", "done")
@@ -140,6 +150,45 @@ def test_other_machines_come_over_tls_with_a_token_and_do_what_it_allows(
         refused = {e["reason"] for e in daemon.events if e["event"] == "access_refused"}
         assert refused == {"no_credentials", "unknown_token", "scope"}
         assert not any("cccccccc" in json.dumps(event) for event in daemon.events)
+
+
+def test_a_client_certificate_says_who_administers_and_nobody_comes_without_one(
+    tmp_path: Path, broker: Broker, ports: tuple[int, int]
+) -> None:
+    address = own_address()
+    make_certificate(tmp_path, address)
+    # One that signed itself is its own authority: enough to tell who may come.
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=someone "
+        "-addext subjectAltName=DNS:camera-7 -keyout client.key -out client.pem"
+    )
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    mutual = (
+        f"{CONFIG}serving:\n  tls: {{certificate_file: server.pem, key_file: server.key, "
+        "client_ca_file: client.pem}\n  access: {certificate_scopes: [infer, admin]}\n"
+    )
+    http, rpc = ports
+    overrides = (f"http.listen=0.0.0.0:{http}", f"serving.grpc.listen=0.0.0.0:{rpc}")
+    with Daemon(tmp_path, mutual, broker.url, *overrides) as daemon:
+        daemon.ready()
+        curl = ["curl", "-sS", "--cacert", "server.pem", f"https://{address}:{http}/healthz"]
+        asked = subprocess.run(curl, cwd=tmp_path, check=False, capture_output=True)
+        assert (asked.returncode != 0, asked.stdout) == (True, b"")
+        # Not by tritonclient: it would give its channel, without a certificate, to the next client as well.
+        trusted = grpc.ssl_channel_credentials((tmp_path / "server.pem").read_bytes())
+        with grpc.secure_channel(f"{address}:{rpc}", trusted) as channel, pytest.raises(grpc.RpcError):
+            channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=LIMIT_S)
+        known = Outside(tmp_path, address, http, rpc, "client")
+        for opened, kind in ((known.http, tritonclient.http), (known.grpc, tritonclient.grpc)):
+            with opened() as client:
+                assert infer(client, kind) == (1, 4)
+                client.load_model("motion")
+                with pytest.raises(InferenceServerException, match="scope read"):
+                    client.get_model_metadata("motion")
+        daemon.wait_event("admin_call", 2)
+        calls = [event["who"] for event in daemon.events if event["event"] == "admin_call"]
+        assert calls == ["certificate:camera-7"] * 2
+        assert daemon.stop() == 0
 
 
 def test_a_token_is_changed_by_a_reload_while_the_door_stays_open(
