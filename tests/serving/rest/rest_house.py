@@ -285,6 +285,25 @@ class RestHouse:
         return got
 
 
+LEFT = np.arange(16, dtype="<i4").reshape(1, 16)
+INFER = "/v2/models/add_sub/infer"
+
+
+def wide(name: str, data: Any = None) -> dict[str, Any]:
+    """Return an input of sixteen numbers."""
+    return {
+        "name": name,
+        "shape": [1, 16],
+        "datatype": "INT32",
+        "data": LEFT.tolist() if data is None else data,
+    }
+
+
+def both(**more: Any) -> dict[str, Any]:
+    """Return a request to ``add_sub``."""
+    return {"inputs": [wide("INPUT0"), wide("INPUT1")], **more}
+
+
 @asynccontextmanager
 async def nothing_left() -> AsyncIterator[None]:
     """Check that no task of what is done inside lives on."""

@@ -17,7 +17,7 @@ from gateway.serving.rest.routes import ROUTES, match
 def test_every_route_is_found_by_its_path_with_any_name(route: object, name: str) -> None:
     assert hasattr(route, "path")
     path = route.path
-    for each in ("model", "version", "region"):
+    for each in ("model", "version", "region", "alias"):
         path = path.replace(f"{{{each}}}", quote(name, safe=""))
     if name == "stats" or (name in {"ready", "config"} and "{model}" in route.path):
         return
@@ -61,4 +61,4 @@ def test_any_path_is_looked_up(path: bytes) -> None:
 
 def test_what_changes_the_gateway_needs_an_administrator() -> None:
     admins = {route.action for route in ROUTES if route.need == ADMIN}
-    assert admins == {"load", "unload", "set_log_settings", "set_trace_settings"}
+    assert admins == {"load", "unload", "change_alias", "set_log_settings", "set_trace_settings"}
