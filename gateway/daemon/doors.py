@@ -162,6 +162,7 @@ class HouseDoors:
             gate=self._gate,
             count=DoorCount("http", actions, self._house.metrics.door_requests),
             log=log,
+            aliases=self._house.wishes,
         )
         return Doors(GatedStatus(status, self._gate), RestApp(parts, serving))
 

@@ -18,11 +18,13 @@ from gateway.operations.log import log
 from gateway.serving.access.caller import Caller
 from gateway.serving.access.gate import Gate
 from gateway.serving.access.http_peer import http_peer
+from gateway.serving.alias_view import Aliases
 from gateway.serving.asgi import Receive, Scope, Send
 from gateway.serving.door_count import CANCELLED, DONE, DoorCount
 from gateway.serving.error_words import error_words
 from gateway.serving.model_view import Health, Models, Repository
 from gateway.serving.regions import Regions
+from gateway.serving.rest.alias_pages import AliasPages
 from gateway.serving.rest.answering import answer
 from gateway.serving.rest.bodies import Body, ClientLeft, Room
 from gateway.serving.rest.error_codes import error_headers, status_of
@@ -65,6 +67,7 @@ class RestParts:
         gate: Lets requests in.
         count: Counts them.
         log: What is logged.
+        aliases: Names that lead to models; None where there are none.
     """
 
     models: Models
@@ -74,6 +77,7 @@ class RestParts:
     gate: Gate
     count: DoorCount
     log: LogLevel
+    aliases: Aliases | None = None
 
 
 class RestApp:
@@ -124,7 +128,7 @@ class RestApp:
         self, route: Route, found: Match, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]
     ) -> Reply | None:
         arrived_s = time.monotonic()
-        on = found.names.get("model") or found.names.get("region") or ""
+        on = found.names.get("model") or found.names.get("region") or found.names.get("alias") or ""
         try:
             admission = self._gate.admit(http_peer(scope), route.need, route.action, on)
             with admission as caller:
@@ -205,6 +209,7 @@ def _handlers(parts: RestParts, settings: ServingSettings) -> Mapping[str, Handl
     timing = Timing(settings.timeout_s, settings.max_timeout_s)
     infer = InferPage(parts.models, parts.regions, timing, depth)
     memory = MemoryPages(parts.regions, depth, settings.shared_memory.max_region_bytes)
+    alias = AliasPages(parts.aliases, depth)
     setting = SettingPages(parts.log, parts.models, depth)
     return {
         "server_metadata": server.metadata,
@@ -213,6 +218,9 @@ def _handlers(parts: RestParts, settings: ServingSettings) -> Mapping[str, Handl
         "ready": server.ready,
         "models": server.models,
         "index": server.index,
+        "aliases": alias.listed,
+        "alias": alias.one,
+        "change_alias": alias.change,
         "load": server.load,
         "unload": server.unload,
         "model_metadata": model.metadata,

@@ -48,6 +48,11 @@ _ACTIONS: Final = {
     "index": _Words("Every model that is known", "Index", "IndexRequest", _READS_BODY),
     "load": _Words("Load a model, or load it anew", "Nothing", "LoadRequest", _LOADS),
     "unload": _Words("Unload a model", "Nothing", "UnloadRequest", _LOADS),
+    "aliases": _Words("Names that lead to models", "Aliases"),
+    "alias": _Words("Where a name leads", "Alias", "", (404,)),
+    "change_alias": _Words(
+        "Lead a name elsewhere, or forget it", "Alias", "AliasChange", _LOADS, is_needed=True
+    ),
     "log_settings": _Words("What is logged", "LogSettings"),
     "set_log_settings": _Words(
         "Change what is logged, until the configuration is read again",

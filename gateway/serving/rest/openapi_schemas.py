@@ -53,6 +53,23 @@ _REGION: Final[dict[str, Schema]] = {
 _TENSOR: Final[Schema] = members(
     {"name": TEXT, "datatype": {"enum": list(DATATYPES)}, "shape": listed({"type": "integer"})}
 )
+_TARGET: Final[Schema] = members(
+    {
+        "model": NAME,
+        "version": {"type": "string", "maxLength": MOST_NAME},
+        "weight": {"type": "integer", "minimum": 0, "maximum": 10_000},
+    },
+    *("version", "weight"),
+)
+_ALIAS: Final[Schema] = members(
+    {
+        "name": TEXT,
+        "state": {"enum": ["DEFINED", "TRANSITIONING", "TRANSITION_FAILED", "REMOVED"]},
+        "reason": TEXT,
+        "targets": listed(_TARGET),
+        "active": listed(_TARGET),
+    }
+)
 _DURATION: Final[Schema] = members({"count": COUNT, "ns": COUNT})
 
 _REQUEST: Final[Schema] = members(
@@ -218,6 +235,17 @@ SCHEMAS: Final[dict[str, Schema]] = {
                 "reason": TEXT,
             }
         )
+    ),
+    "Aliases": listed(_ALIAS),
+    "Alias": _ALIAS,
+    "AliasChange": members(
+        {
+            "targets": listed(_TARGET, maxItems=64),
+            "expected": {"anyOf": [listed(_TARGET, maxItems=64), {"type": "null"}]},
+            "load_now": FLAG,
+            "force": FLAG,
+        },
+        *("expected", "load_now", "force"),
     ),
     "LoadRequest": members({"parameters": {"type": "object"}}, "parameters"),
     "UnloadRequest": members(
