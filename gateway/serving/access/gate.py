@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.configuration.serving_settings import AccessSettings
 from gateway.errors import AccessRefused, Overloaded, RateLimited, Unauthenticated
@@ -30,8 +29,7 @@ from gateway.serving.door_count import DONE, outcome_of
 _LONGEST: Final = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(NamedTuple):
     """What a request does, for the log.
 
     Attributes:
@@ -41,8 +39,8 @@ class Act:
     """
 
     need: str
-    call: str = ""
-    on: str = ""
+    call: str
+    on: str
 
 
 class Admission:

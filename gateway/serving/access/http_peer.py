@@ -18,6 +18,7 @@ LOCAL: Final = "gateway.local"
 CHALLENGE: Final = b'Bearer realm="gateway"'
 """Value of the ``www-authenticate`` header that goes with every 401."""
 
+_READ: Final = frozenset({b"authorization", b"host", b"origin"})
 _FORWARDED: Final = frozenset(
     {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"x-client-ip", b"via"}
 )
@@ -37,7 +38,7 @@ def http_peer(scope: Scope) -> Peer:
     # The kernel gives clients of Unix sockets no address; a server may show that as an empty one.
     address = one_spelling(str(client[0])) if client else ""
     is_unix = not address and bool(local or isinstance(local, Mapping))
-    headers = _wanted(scope["headers"])
+    headers, is_forwarded = _wanted(scope["headers"])
     return Peer(
         address=address,
         is_local=is_unix or is_loopback(address),
@@ -45,20 +46,26 @@ def http_peer(scope: Scope) -> Peer:
         certificate=_certificate(tls) if isinstance(tls, Mapping) else (),
         uid=_uid(local) if is_unix else None,
         is_encrypted=tls is not None,
-        is_forwarded=any(name in _FORWARDED for name, _ in scope["headers"]),
+        is_forwarded=is_forwarded,
         host=headers.get(b"host", ""),
         origin=headers.get(b"origin", ""),
     )
 
 
-def _wanted(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
-    """Return the headers that say who asks; one that came twice is joined, which nothing accepts."""
+def _wanted(headers: Iterable[tuple[bytes, bytes]]) -> tuple[dict[bytes, str], bool]:
+    """Return the headers that say who asks, and whether a proxy's are among the others.
+
+    One that came twice is joined, which nothing accepts.
+    """
     found: dict[bytes, str] = {}
+    is_forwarded = False
     for name, value in headers:
-        if name in {b"authorization", b"host", b"origin"}:
+        if name in _READ:
             text = value.decode("latin-1")
             found[name] = f"{found[name]}, {text}" if name in found else text
-    return found
+        elif name in _FORWARDED:
+            is_forwarded = True
+    return found, is_forwarded
 
 
 def _certificate(tls: Mapping[str, Any]) -> tuple[str, ...]:
