@@ -199,12 +199,13 @@ def _pipelines(settings: Settings) -> Iterator[Finding]:
             check_template(pipeline.publish.topic)
         except BadTemplate as error:
             yield Finding(f"{path}.publish.topic", str(error))
+    if settings.serving.enabled:
+        return  # applications may ask for every model
     used = {pipeline.model for pipeline in settings.pipelines.values()}
     for name in settings.models:
         if name not in used:
-            yield Finding(
-                f"models.{name}", "no pipeline uses this model; it takes memory for nothing", is_warning=True
-            )
+            what = "no pipeline uses this model and serving.enabled is false; it takes memory for nothing"
+            yield Finding(f"models.{name}", what, is_warning=True)
 
 
 def _known(path: str, names: Iterable[str], pipelines: Mapping[str, object]) -> Iterator[Finding]:

@@ -115,7 +115,7 @@ def test_limits_and_addresses_are_held_together(text: str, path: str) -> None:
     ("text", "path"),
     [
         ("mqtt: {url: 'mqtt://far.example', username: a, password: b}", "mqtt.password"),
-        ("models: {m: {path: x}}", "models.m"),
+        ("models: {m: {path: x}}\nserving: {enabled: false}", "models.m"),
         ("inference: {max_payload_bytes: 9000000}", "inference.max_payload_bytes"),
         ("sensors: {declared: {c: {streams: {s: {topic: a, qos: 1}}}}}", "sensors.declared.c.streams.s.qos"),
     ],
@@ -123,6 +123,10 @@ def test_limits_and_addresses_are_held_together(text: str, path: str) -> None:
 def test_what_is_unwise_is_a_warning(text: str, path: str) -> None:
     assert list(found(text, warnings=True)) == [path]
     assert not found(text)
+
+
+def test_a_model_without_a_pipeline_is_there_for_applications() -> None:
+    assert not found("models: {m: {path: x}}", warnings=True)
 
 
 def test_a_password_to_this_machine_needs_no_tls() -> None:
