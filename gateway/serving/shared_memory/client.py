@@ -9,6 +9,7 @@ import fcntl
 import mmap
 import os
 import socket
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -98,6 +99,22 @@ class Placed:
         return {"region": self.region.name, "offset": self.offset, "byte_size": self.byte_size}
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call that is asked for again and again; only what lies in its regions changes."""
+
+    client: MemoryClient
+    tail: bytes
+
+    def submit(self) -> int:
+        """Ask for it; as ``MemoryClient.submit``."""
+        return self.client.send_call(self.tail)
+
+    def __call__(self) -> dict[str, Array]:
+        """Ask for it and wait; as ``MemoryClient.receive``."""
+        return self.client.receive(self.submit())
+
+
 class MemoryClient:
     """A connection to the memory door; a context manager."""
 
@@ -119,7 +136,11 @@ class MemoryClient:
         self._calls = 0
         self._output_bytes = output_bytes
         try:
-            self._sock.settimeout(timeout_s)
+            # The kernel's own timeouts: Python's would ask it twice for every packet.
+            whole_s, part_s = divmod(timeout_s, 1)
+            limit = struct.pack("@ll", int(whole_s), int(part_s * 1e6))
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                self._sock.setsockopt(socket.SOL_SOCKET, option, limit)
             self._sock.connect(path)
             self.hello = self._packet()
         except BaseException:
@@ -179,6 +200,30 @@ class MemoryClient:
         """
         return self._ask({"do": "describe", "model": model, "version": version})
 
+    def prepare(
+        self,
+        model: str,
+        inputs: Mapping[str, Placed],
+        into: Placed,
+        outputs: Sequence[str] = (),
+        **words: Any,
+    ) -> Prepared:
+        """Return a call on what lies in regions: it can be asked for many times, at the least cost.
+
+        Args:
+            model: Name of a model or an alias.
+            inputs: Where each input lies; not to be changed until the answer is there.
+            into: Where the outputs go, one after the other.
+            outputs: Which are wanted; all of them unless told.
+            words: Further fields of the packet: ``version``, ``id``, ``timeout_us``, ``sequence``, ``trace``.
+        """
+        placed = [
+            {"name": name, "datatype": protocol_name(each.array.dtype.name), "shape": each.array.shape}
+            | each.words()
+            for name, each in inputs.items()
+        ]
+        return Prepared(self, call_tail(model, placed, into, outputs, words))
+
     def submit(
         self,
         model: str,
@@ -187,24 +232,12 @@ class MemoryClient:
         outputs: Sequence[str] = (),
         **words: Any,
     ) -> int:
-        """Ask for an inference on what lies in regions; return the number by which ``receive`` knows it.
-
-        Args:
-            model: Name of a model or an alias.
-            inputs: Where each input lies; not to be changed until the answer is there.
-            into: Where the outputs go, one after the other.
-            outputs: Which are wanted; all of them unless told.
-            words: Further fields of the packet: ``version``, ``id``, ``timeout_us``, ``sequence``, ``trace``.
+        """Ask for a call once, as ``prepare`` describes it; return the number by which ``receive`` knows it.
 
         Raises:
             OSError: The connection broke.
         """
-        placed = [
-            {"name": name, "datatype": protocol_name(each.array.dtype.name), "shape": each.array.shape}
-            | each.words()
-            for name, each in inputs.items()
-        ]
-        return self._submit(model, placed, into, outputs, words)
+        return self.prepare(model, inputs, into, outputs, **words).submit()
 
     def receive(self, call: int) -> dict[str, Array]:
         """Return the outputs of a call: views on the region into which they were put.
@@ -248,22 +281,17 @@ class MemoryClient:
             placed.append({"name": name, "datatype": kind, "shape": np.shape(array)} | where)
             offset += -(-size // ALIGN) * ALIGN
         into = self._arena(_OUTPUTS, self._output_bytes).part()
-        found = self.receive(self._submit(model, placed, into, outputs, words))
+        found = self.receive(self.send_call(call_tail(model, placed, into, outputs, words)))
         return {name: array.copy() for name, array in found.items()}
 
-    def _submit(
-        self,
-        model: str,
-        placed: Sequence[Mapping[str, Any]],
-        into: Placed,
-        outputs: Sequence[str],
-        words: Mapping[str, Any],
-    ) -> int:
+    def send_call(self, tail: bytes) -> int:
+        """Ask for an inference by what follows the number of the call in its packet; return that number.
+
+        Raises:
+            OSError: The connection broke.
+        """
         call = self._next()
-        head = {"do": "infer", "call": call, "model": model, "inputs": placed, "into": into.words(), **words}
-        if outputs:
-            head["outputs"] = [{"name": name} for name in outputs]
-        self._sock.send(encoded(head))
+        self._sock.send(b'{"do":"infer","call":%d,%b' % (call, tail))
         return call
 
     def _arena(self, name: str, byte_size: int) -> Region:
@@ -301,13 +329,30 @@ class MemoryClient:
         return head
 
     def _packet(self) -> dict[str, Any]:
-        size = self._sock.recv_into(self._buffer)
+        try:
+            size = self._sock.recv_into(self._buffer)
+        except BlockingIOError:
+            raise TimeoutError("the gateway did not answer in time") from None
         if size == 0:
             raise ConnectionResetError("the gateway closed the connection")
         head = dict(read_packet(memoryview(self._buffer)[:size]))
         if "error" in head and "call" not in head:
             raise from_wire(head["error"]["label"], head["error"]["message"])
         return head
+
+
+def call_tail(
+    model: str,
+    placed: Sequence[Mapping[str, Any]],
+    into: Placed,
+    outputs: Sequence[str],
+    words: Mapping[str, Any],
+) -> bytes:
+    """Return what follows the number of a call in its packet."""
+    head = {"model": model, "inputs": placed, "into": into.words(), **words}
+    if outputs:
+        head["outputs"] = [{"name": name} for name in outputs]
+    return encoded(head)[1:]
 
 
 def _as_bytes(array: Array) -> bytes | memoryview:

@@ -24,17 +24,12 @@ class Times:
     longest_s: float
 
 
-def call_of(word: Infer, regions: Regions, caller: str, times: Times) -> InferCall:
-    """Return the call, with views on the client's memory; they hold the mapping for as long as they live.
-
-    Raises:
-        UnknownRegion: An input names no region of this client, or reaches out of it.
-        RequestRefused: An input's elements are not what its datatype says.
-    """
+def call_of(word: Infer, inputs: tuple[InputTensor, ...], caller: str, times: Times) -> InferCall:
+    """Return the call."""
     within_s = min(word.timeout_us / 1e6 or times.usual_s, times.longest_s)
     return InferCall(
         model=word.model,
-        inputs=tuple(_input(each, regions) for each in word.inputs),
+        inputs=inputs,
         deadline_s=times.arrived_s + within_s,
         arrived_s=times.arrived_s,
         version=word.version,
@@ -44,6 +39,17 @@ def call_of(word: Infer, regions: Regions, caller: str, times: Times) -> InferCa
         caller=caller,
         trace=word.trace,
     )
+
+
+def inputs_of(word: Infer, regions: Regions) -> tuple[tuple[InputTensor, ...], bool]:
+    """Return the inputs, and whether they are views: these hold the mapping for as long as they live.
+
+    Raises:
+        UnknownRegion: An input names no region of this client, or reaches out of it.
+        RequestRefused: An input's elements are not what its datatype says.
+    """
+    inputs = tuple(_input(each, regions) for each in word.inputs)
+    return inputs, all(isinstance(each.data, memoryview) for each in inputs)
 
 
 def _input(placed: PlacedInput, regions: Regions) -> InputTensor:

@@ -24,7 +24,7 @@ from gateway.serving.access.peer import Peer
 from gateway.serving.call import InferCall
 from gateway.serving.door_count import CANCELLED, DONE, DoorCount, outcome_of
 from gateway.serving.model_view import Models
-from gateway.serving.shared_memory.door_calls import Places, Times, call_of
+from gateway.serving.shared_memory.door_calls import Places, Times, call_of, inputs_of
 from gateway.serving.shared_memory.door_words import (
     MAX_PACKET_BYTES,
     Cancel,
@@ -32,22 +32,17 @@ from gateway.serving.shared_memory.door_words import (
     Infer,
     Release,
     Share,
-    Word,
     answer,
-    call_number,
     description,
     hello,
     inferred,
-    read_packet,
     refusal,
-    word_of,
 )
+from gateway.serving.shared_memory.known_words import Known, KnownWords
 from gateway.serving.shared_memory.names import check_region_name, no_region
-from gateway.serving.shared_memory.packets import Closer, Received, receive, user_of
+from gateway.serving.shared_memory.packets import SENDING, Closer, Received, receive, user_of
 from gateway.serving.shared_memory.sealed import SealedMemory, is_memory
 
-# Others get a turn after so many packets of one client.
-_PACKETS_A_TURN: Final = 16
 _MOST_DRAINED: Final = 64
 METHODS: Final = ("share", "release", "describe", "infer")
 
@@ -126,6 +121,7 @@ class MemoryConnection:
         self._loop = asyncio.get_running_loop()
         self._peer = Peer(is_local=True, uid=user_of(sock))
         self._regions: dict[str, SealedMemory] = {}
+        self._words = KnownWords()
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._outgoing: deque[bytes] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -164,24 +160,23 @@ class MemoryConnection:
         self._outgoing.clear()
         self._door.drop_regions(len(self._regions))
         self._regions.clear()
+        self._words.forget()
         self._door.closed(self)
 
     def _readable(self) -> None:
-        for _ in range(_PACKETS_A_TURN):
-            try:
-                received = receive(self._sock, self._door.buffer)
-            except BlockingIOError:
-                return
-            except OSError:
-                self.close()
-                return
-            try:
-                self._take(received)
-            finally:
-                if received.fds:
-                    self._door.closer.close(received.fds)
-            if self.is_closed or self._ending or self._outgoing:
-                return
+        """Take one packet: a client's next one waits until the others had their turn."""
+        try:
+            received = receive(self._sock, self._door.buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        try:
+            self._take(received)
+        finally:
+            if received.fds:
+                self._door.closer.close(received.fds)
 
     def _take(self, received: Received) -> None:
         if received.size == 0:
@@ -190,30 +185,30 @@ class MemoryConnection:
         try:
             if received.is_cut:
                 raise Malformed(f"the packet is longer than {MAX_PACKET_BYTES} bytes")
-            head = read_packet(memoryview(self._door.buffer)[: received.size])
-            number = call_number(head)
+            number, known = self._words.read(memoryview(self._door.buffer)[: received.size])
         except GatewayError as error:
             self._refuse(None, error, OTHER)
             self._end()
             return
-        method = OTHER
-        try:
-            word = word_of(head)
-            method = type(word).__name__.lower()
-            if received.lost_fds:
-                raise Malformed("share brings one descriptor; more came along")
-            self._do(number, word, received.fds)
-        except GatewayError as error:
-            self._refuse(number, error, method)
-        if not all(is_memory(fd) for fd in received.fds):
+        if isinstance(known, GatewayError):
+            self._refuse(number, known, OTHER)
+        else:
+            try:
+                if received.lost_fds:
+                    raise Malformed("share brings one descriptor; more came along")
+                self._do(number, known, received.fds)
+            except GatewayError as error:
+                self._refuse(number, error, type(known.word).__name__.lower())
+        if received.fds and not all(is_memory(fd) for fd in received.fds):
             self._end()
 
-    def _do(self, number: int, word: Word, fds: tuple[int, ...]) -> None:
+    def _do(self, number: int, known: Known, fds: tuple[int, ...]) -> None:
+        word = known.word
         if fds and not isinstance(word, Share):
             raise Malformed("a descriptor comes with share alone")
         match word:
             case Infer():
-                self._infer(number, word)
+                self._infer(number, word, known)
             case Share():
                 self._share(word.region, fds)
                 region = self._regions[word.region]
@@ -221,6 +216,7 @@ class MemoryConnection:
             case Release():
                 if self._regions.pop(word.region, None) is None:
                     raise no_region(word.region)
+                self._words.forget()
                 self._door.drop_regions(1)
                 self._done(number, "release")
             case Describe():
@@ -244,6 +240,7 @@ class MemoryConnection:
         self._parts.gate.admit(self._peer, INFER, "share", name).close()
         self._door.add_region()
         try:
+            self._words.forget()
             self._regions[name] = SealedMemory(
                 fds[0], name, self._parts.settings.shared_memory.max_region_bytes
             )
@@ -251,7 +248,7 @@ class MemoryConnection:
             self._door.drop_regions(1)
             raise
 
-    def _infer(self, number: int, word: Infer) -> None:
+    def _infer(self, number: int, word: Infer, known: Known) -> None:
         if number in self._calls:
             raise Malformed(f"call {number} is under way: take another number")
         if len(self._calls) >= self._door.limits.calls:
@@ -260,8 +257,12 @@ class MemoryConnection:
         try:
             settings = self._parts.settings
             times = Times(time.monotonic(), settings.timeout_s, settings.max_timeout_s)
-            call = call_of(word, self._regions, admission.caller.name, times)
-            work = self._answer(number, call, Places(word, self._regions))
+            inputs, places = known.inputs, known.places or Places(word, self._regions)
+            known.places = places
+            if inputs is None:
+                inputs, are_views = inputs_of(word, self._regions)
+                known.inputs = inputs if are_views else None
+            work = self._answer(number, call_of(word, inputs, admission.caller.name, times), places)
         except BaseException:
             admission.close()
             raise
@@ -315,7 +316,7 @@ class MemoryConnection:
     def _writable(self) -> None:
         try:
             while self._outgoing:
-                self._sock.send(self._outgoing[0], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                self._sock.send(self._outgoing[0], SENDING)
                 self._outgoing.popleft()
         except BlockingIOError:
             if self._timer is None:

@@ -17,7 +17,11 @@ _RIGHTS: Final = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
 _FD_BYTES: Final = array.array("i").itemsize
 # Room for two where one is wanted: whoever sends more is told so, and the kernel closes what has no room.
 _CONTROL_BYTES: Final = socket.CMSG_SPACE(2 * _FD_BYTES)
-_FLAGS: Final = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+# Plain numbers: the standard library's flags are enumerations, and slow.
+_RECEIVING: Final = int(socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
+_CUT, _LOST = int(socket.MSG_TRUNC), int(socket.MSG_CTRUNC)
+SENDING: Final = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+_NOTHING: Final[tuple[int, ...]] = ()
 _CREDENTIALS: Final = struct.Struct("iII")
 _MOST_CLOSING: Final = 8
 
@@ -46,14 +50,16 @@ def receive(sock: socket.socket, buffer: bytearray) -> Received:
         BlockingIOError: There is none.
         OSError: The connection is broken.
     """
-    size, control, flags, _ = sock.recvmsg_into([buffer], _CONTROL_BYTES, _FLAGS)
+    size, control, flags, _ = sock.recvmsg_into([buffer], _CONTROL_BYTES, _RECEIVING)
+    if not control:
+        return Received(size, _NOTHING, bool(flags & _CUT), bool(flags & _LOST))
     fds: list[int] = []
     for level, kind, data in control:
         if (level, kind) == _RIGHTS:
             whole = array.array("i")
             whole.frombytes(data[: len(data) // _FD_BYTES * _FD_BYTES])
             fds += whole
-    return Received(size, tuple(fds), bool(flags & socket.MSG_TRUNC), bool(flags & socket.MSG_CTRUNC))
+    return Received(size, tuple(fds), bool(flags & _CUT), bool(flags & _LOST))
 
 
 def user_of(sock: socket.socket) -> int:

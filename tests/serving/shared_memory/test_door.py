@@ -28,7 +28,7 @@ from gateway.errors import (
     UnknownRegion,
     WrongShape,
 )
-from gateway.serving.shared_memory.client import MemoryClient
+from gateway.serving.shared_memory.client import MemoryClient, call_tail
 from gateway.serving.shared_memory.door import MemoryDoor
 from gateway.serving.shared_memory.door_connection import DoorLimits
 from tests.serving.serving_models import CLASSIFIER, inferring
@@ -76,6 +76,24 @@ def test_what_lies_in_a_region_is_neither_copied_by_the_client_nor_sent() -> Non
         client.release(frames)
         with pytest.raises(UnknownRegion, match="Unable to find shared memory region: 't-frames'"):
             client.receive(client.submit("add", {"A": left, "B": right}, answers.part()))
+
+    ask(work)
+
+
+def test_a_prepared_call_sees_what_lies_in_its_regions_now_and_nothing_of_regions_that_are_gone() -> None:
+    def work(client: MemoryClient) -> None:
+        frames, answers = client.share("t-frames", 4096), client.share("t-answers", 4096)
+        cell = frames.tensor((4,), np.uint8)
+        call = client.prepare("mean", {"IN": cell}, answers.part())
+        for value in (3, 200, 7):
+            cell.array[:] = value
+            assert call()["MEAN"].tolist() == [value]
+        client.release(frames)
+        with pytest.raises(UnknownRegion, match="t-frames"):
+            call()
+        again = client.share("t-frames", 4096)
+        again.tensor((4,), np.uint8).array[:] = 9
+        assert call()["MEAN"].tolist() == [9]
 
     ask(work)
 
@@ -149,9 +167,8 @@ def test_parts_that_reach_out_of_a_region_are_refused_before_anything_runs() -> 
                         }
                         for name in "AB"
                     ]
-                    call = client._submit(
-                        "add", words, into, (), {"into": {**into.words(), "region": "t-memory"}}
-                    )
+                    area = {"into": {**into.words(), "region": "t-memory"}}
+                    call = client.send_call(call_tail("add", words, into, (), area))
                     with pytest.raises(UnknownRegion, match="Invalid offset for shared memory region"):
                         client.receive(call)
 
