@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any
 
 _RECEIVE_BYTES = 1 << 18
+_SILENCE_LIMIT_S = 60.0
 
 
 class Line:
     """One connection."""
 
     def __init__(self, port: int, request: bytes) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), 10)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port = port
+        self.sock = dial(port)
         self._request = request
+        self.ends = False
         self._got = b""
         self._needed = 0
         self.due_s = 0.0
@@ -38,6 +40,12 @@ class Line:
         self.sock.sendall(self._request)
         self.sock.setblocking(False)
 
+    def renew(self) -> None:
+        """Connect anew, as to servers that end the connection with every answer."""
+        self.sock.close()
+        self.sock = dial(self._port)
+        self.ends = False
+
     def feed(self) -> bool:
         """Take what came; tell whether the answer is whole."""
         data = self.sock.recv(_RECEIVE_BYTES)
@@ -50,10 +58,18 @@ class Line:
                 return False
             head = self._got[:end].lower()
             self.ok = head[9:12] == b"200"
+            self.ends = head.startswith(b"http/1.0") or b"connection: close" in head
             if (at := head.find(b"content-length:")) < 0:
                 raise ConnectionError(f"an answer without length: {head[:200]!r}")
             self._needed = end + 4 + int(head[at + 15 :].split(b"\r\n", 1)[0])
         return len(self._got) >= self._needed
+
+
+def dial(port: int) -> socket.socket:
+    """Return a connection."""
+    sock = socket.create_connection(("127.0.0.1", port), 10)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
 def request_bytes(path: str, body: bytes, headers: dict[str, str]) -> bytes:
@@ -71,6 +87,7 @@ class Load:
         self._selector = selectors.DefaultSelector()
         for line in self.lines:
             self._selector.register(line.sock, selectors.EVENT_READ, line)
+        self._heard_s = time.perf_counter()
         self.took: list[float] = []
         self.failed: list[float] = []
 
@@ -108,11 +125,21 @@ class Load:
 
     def _answered(self, wait_s: float) -> list[Line]:
         found = []
-        for key, _ in self._selector.select(wait_s):
+        ready = self._selector.select(wait_s)
+        now_s = time.perf_counter()
+        if ready:
+            self._heard_s = now_s
+        elif now_s - self._heard_s > _SILENCE_LIMIT_S:
+            raise ConnectionError(f"no answer for {_SILENCE_LIMIT_S:g} s")
+        for key, _ in ready:
             line: Line = key.data
             if line.feed():
                 (self.took if line.ok else self.failed).append(time.perf_counter() - line.due_s)
                 found.append(line)
+                if line.ends:
+                    self._selector.unregister(line.sock)
+                    line.renew()
+                    self._selector.register(line.sock, selectors.EVENT_READ, line)
         return found
 
 
