@@ -7,12 +7,13 @@ length of its JSON, and knows nothing of HTTP. Binary tensors are views on the b
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from gateway.errors import Malformed, NotSupported, WrongShape
 from gateway.serving.call import Buffer, Sequence
-from gateway.serving.datatypes import Kind, check_bytes, datatype_named, element_count, join_bytes
+from gateway.serving.datatypes import Datatype, Kind, check_bytes, datatype_named, element_count, join_bytes
 from gateway.serving.model_view import ModelView, TensorView
 from gateway.serving.rest.infer_words import InferWords, InputWords, OutputWords, RegionPart
 from gateway.serving.rest.json_fields import (
@@ -29,6 +30,8 @@ from gateway.serving.rest.json_numbers import elements_in
 from gateway.serving.rest.json_reading import read_object
 
 MOST_TENSORS: Final = 1024
+# JSON up to here is remembered with what it said, 256 of them.
+_MOST_KEPT: Final = 1024
 _MOST_UINT64: Final = 2**64 - 1
 _DIGITS: Final = re.compile(r"[0-9]{1,12}")
 _PLAIN: Final = frozenset({bool, int, float, str})
@@ -61,20 +64,41 @@ def read_request(body: Buffer, json_bytes: int | None, max_depth: int) -> InferW
     length = len(view) if json_bytes is None else json_bytes
     if length > len(view):
         raise Malformed(f"inference header size should be in range (0, {len(view)}), got: {length}")
-    members = read_object(view[:length], max_depth)
+    if length <= _MOST_KEPT:
+        inputs, words = _kept(bytes(view[:length]), max_depth)
+    else:
+        inputs, words = _read(view[:length], max_depth)
+    if not words.inputs or len(view) > length:
+        return replace(words, inputs=_bound(inputs, view[length:]))
+    return words
+
+
+@lru_cache(maxsize=256)
+def _kept(head: bytes, max_depth: int) -> tuple[tuple[_Said, ...], InferWords]:
+    """Read JSON, or remember what it said: requests of one client differ in their tensors alone."""
+    return _read(head, max_depth)
+
+
+def _read(head: Buffer, max_depth: int) -> tuple[tuple[_Said, ...], InferWords]:
+    """Return the inputs that JSON names, and everything else; with them, if none lies behind the JSON."""
+    members = read_object(head, max_depth)
     if "inputs" not in members:
         raise Malformed("inputs is missing")
     parameters = member_object(members, "parameters", "")
     check_parameters(parameters, "parameters")
     outputs = member_list(members, "outputs", "", MOST_TENSORS)
-    return InferWords(
-        inputs=_inputs(member_list(members, "inputs", "", MOST_TENSORS), view[length:]),
+    found = member_list(members, "inputs", "", MOST_TENSORS)
+    inputs = tuple(_input(each, f"inputs[{at}]") for at, each in enumerate(found))
+    known = tuple(each for each in inputs if isinstance(each, InputWords))
+    words = InferWords(
+        inputs=known if len(known) == len(inputs) else (),
         outputs=tuple(_output(each, f"outputs[{at}]") for at, each in enumerate(outputs)),
         id=member_text(members, "id", "") or "",
         binary_outputs=member_flag(parameters, "binary_data_output", "parameters") or False,
         timeout_us=member_whole(parameters, "timeout", "parameters") or 0,
         sequence=read_sequence(parameters),
     )
+    return inputs, words
 
 
 def read_raw(body: Buffer, view: ModelView) -> InferWords:
@@ -153,29 +177,41 @@ def check_parameters(parameters: Members, path: str) -> None:
         member_whole(parameters, "priority", path, _MOST_UINT64)
 
 
-@dataclass(slots=True)
-class _Rest:
-    """What lies behind the JSON, taken from the front."""
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """An input whose elements lie behind the JSON."""
 
-    view: memoryview
-
-    def take(self, length: int, name: str) -> memoryview:
-        if length > len(self.view):
-            missing = length - len(self.view)
-            raise Malformed(f"unexpected size for input '{name}', expecting {missing} additional bytes")
-        taken, self.view = self.view[:length], self.view[length:]
-        return taken
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...]
+    byte_size: int
 
 
-def _inputs(found: list[object], rest: memoryview) -> tuple[InputWords, ...]:
-    left = _Rest(rest)
-    inputs = tuple(_input(each, f"inputs[{at}]", left) for at, each in enumerate(found))
-    if len(left.view):
-        raise Malformed(f"unexpected additional input data: {len(left.view)} bytes behind the last tensor")
-    return inputs
+_Said = InputWords | _Behind
 
 
-def _input(found: object, path: str, left: _Rest) -> InputWords:
+def _bound(inputs: tuple[_Said, ...], rest: memoryview) -> tuple[InputWords, ...]:
+    """Return inputs with their elements, which fill the rest of the body."""
+    bound: list[InputWords] = []
+    at = 0
+    for each in inputs:
+        if isinstance(each, InputWords):
+            bound.append(each)
+            continue
+        data = rest[at : at + each.byte_size]
+        at += each.byte_size
+        if at > len(rest):
+            missing = f"expecting {at - len(rest)} additional bytes"
+            raise Malformed(f"unexpected size for input '{each.name[:80]}', {missing}")
+        if each.datatype.kind in (Kind.BOOLEAN, Kind.BYTES):
+            check_bytes(each.datatype, each.shape, data, f"input {each.name[:80]}")
+        bound.append(InputWords(each.name, each.datatype.name, each.shape, data))
+    if at < len(rest):
+        raise Malformed(f"unexpected additional input data: {len(rest) - at} bytes behind the last tensor")
+    return tuple(bound)
+
+
+def _input(found: object, path: str) -> _Said:
     if not isinstance(found, dict):
         raise Malformed(f"{path} needs an object")
     name = needed_text(found, "name", path)
@@ -192,16 +228,16 @@ def _input(found: object, path: str, left: _Rest) -> InputWords:
         raise Malformed(
             f"{words} needs exactly one of data, binary_data_size and shared_memory_region, it has {ways}"
         )
-    if region is not None:
-        if datatype.size and region.byte_size != count * datatype.size:
-            takes = f"{datatype.name} of shape {list(shape)} takes {count * datatype.size}"
-            raise Malformed(f"{words}: shared_memory_byte_size is {region.byte_size}; {takes}")
-        return InputWords(name, datatype.name, shape, region)
-    if binary is None:
+    if "data" in found:
         return InputWords(name, datatype.name, shape, elements_in(found["data"], datatype, shape, words))
-    data = left.take(binary, name[:80])
-    check_bytes(datatype, shape, data, words)
-    return InputWords(name, datatype.name, shape, data)
+    size = region.byte_size if region is not None else binary or 0
+    if datatype.size and size != count * datatype.size:
+        where = "binary_data_size" if region is None else _REGION_KEYS[1]
+        takes = f"{datatype.name} of shape {list(shape)} takes {count * datatype.size}"
+        raise Malformed(f"{words}: {where} is {size}; {takes}")
+    if region is not None:
+        return InputWords(name, datatype.name, shape, region)
+    return _Behind(name, datatype, shape, size)
 
 
 def _shape(found: Members, path: str) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ class RegionPart:
 
 @dataclass(frozen=True, slots=True)
 class InputWords:
-    """One input; ``data`` is a view on the body, or says where else the elements lie."""
+    """One input; ``data`` is not written to, or says where else the elements lie."""
 
     name: str
     datatype: str

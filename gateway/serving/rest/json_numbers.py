@@ -65,7 +65,7 @@ def elements_in(data: object, datatype: Datatype, shape: Sequence[int], tensor: 
     if not datatype.dtype:
         raise NotSupported(f"{tensor}: {datatype.name} has no form in JSON; send it in binary")
     array = _floats(flat, datatype, tensor) if datatype.kind is Kind.FLOAT else _whole(flat, datatype, tensor)
-    return array.data.cast("B") if count else b""
+    return array.data.cast("B").toreadonly() if count else b""
 
 
 def elements_out(data: Buffer, datatype: Datatype, tensor: str) -> tuple[Array | list[Any], bool]:

@@ -91,6 +91,18 @@ def test_tensors_may_lie_in_shared_memory() -> None:
     assert words.uses_regions
 
 
+def test_the_same_json_before_other_bytes_says_other_tensors() -> None:
+    members = {"inputs": [with_parameters(binary_data_size=4), {**X, "name": "j", "data": [5, 6]}]}
+    for behind in (b"\1\0\2\0", b"\3\0\4\0"):
+        assert [bytes(each.data) for each in read(members, behind).inputs] == [behind, b"\5\0\6\0"]  # type: ignore[arg-type]
+    for wrong in (b"\1\0\2", b"\1\0\2\0\0"):
+        with pytest.raises(Malformed):
+            read(members, wrong)
+    kept = read({"inputs": [{**X, "data": [1, 2]}]}).inputs[0].data
+    assert isinstance(kept, memoryview)
+    assert kept.readonly
+
+
 @pytest.mark.parametrize(
     ("members", "behind", "says"),
     [
