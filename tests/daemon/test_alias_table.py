@@ -60,8 +60,17 @@ class Changes(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def fail(self, data: st.DataObject) -> None:
-        if self.begun:
-            self.table.failed(data.draw(st.sampled_from(self.begun)), "it does not load")
+        if not self.begun:
+            return
+        begun = data.draw(st.sampled_from(self.begun))
+        before = self.table.aliases.get("x")
+        self.table.failed(begun, "it does not load")
+        now = self.table.aliases.get("x")
+        if before is None or before.change != begun.change:
+            assert now == before
+        else:
+            assert now is not None
+            assert now.state is AliasState.TRANSITION_FAILED
 
     @rule(wanted=_TARGETS)
     def configure(self, wanted: tuple[AliasTarget, ...]) -> None:

@@ -245,6 +245,7 @@ def test_a_release_that_was_rolled_back_answers_nobody_whatever_an_alias_says(tm
             await made.wishes.set_alias("detector", targets({"motion@7": 50, "motion@8": 50}))
             made.releases.bad.add(("motion", "8"))
             await made.switch("motion", "7")
+            assert ("motion", "8") not in made.beside.versions  # from the very turn of the switch
             await made.settled()
             assert ("motion", "8") not in made.beside.versions
             answered = {await made.version_of("detector", key=f"k{number}") for number in range(12)}
