@@ -30,7 +30,7 @@ from gateway.serving.rest.routes import ROUTES
 from gateway.serving.rpc.inference_service import Behind
 from gateway.serving.rpc.server import RpcServer
 from gateway.serving.shared_memory.door import MemoryDoor
-from gateway.serving.shared_memory.door_connection import DoorParts
+from gateway.serving.shared_memory.door_connection import METHODS, DoorParts
 from gateway.serving.shared_memory.local_regions import LocalRegions, NoRegions
 from gateway.serving.tls import build_tls
 
@@ -181,7 +181,7 @@ class HouseDoors:
         path = serving.shared_memory.socket
         if not path:
             return
-        count = DoorCount("memory", ("infer",), self._house.metrics.door_requests)
+        count = DoorCount("memory", METHODS, self._house.metrics.door_requests)
         parts = DoorParts(self.models, self._gate, count, serving)
         await self._stack.enter_async_context(MemoryDoor(path, parts))
         log.event("memory_listening", path=path)
