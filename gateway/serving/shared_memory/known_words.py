@@ -1,4 +1,4 @@
-"""Reads packets, and those of one client that differ by the number of the call alone once. Pure.
+"""Reads packets, and those of one client that differ by the number of the call alone only once.
 
 A client that asks for every frame in the same way, ``{"do":"infer","call":N,``
 first and the same bytes behind it, spares itself and the gateway most of the
