@@ -103,8 +103,7 @@ def element_count(shape: Sequence[int], tensor: str) -> int:
     """Return how many elements a shape has.
 
     Raises:
-        WrongShape: A size is negative, or there are too many axes.
-        TooLarge: There are more elements than any body holds.
+        WrongShape: A size is negative, there are too many axes, or more elements than any body holds.
     """
     if len(shape) > MOST_AXES:
         raise WrongShape(f"{tensor}: {len(shape)} axes, at most {MOST_AXES} are taken")
@@ -116,7 +115,7 @@ def element_count(shape: Sequence[int], tensor: str) -> int:
         count *= size
         greatest = max(greatest, size)
     if count > _MOST_SIZE or greatest > _MOST_SIZE:
-        raise TooLarge(f"{tensor}: shape {list(shape)} has more than {_MOST_SIZE} elements")
+        raise WrongShape(f"{tensor}: shape {list(shape)} has more than {_MOST_SIZE} elements")
     return count
 
 
@@ -124,10 +123,10 @@ def check_bytes(datatype: Datatype, shape: Sequence[int], data: Buffer, tensor: 
     """Refuse data that is not what datatype and shape say.
 
     Raises:
-        WrongShape: A size is negative.
+        WrongShape: A size is negative, or there are more elements than any body holds.
         Malformed: It is longer or shorter, or its ``BYTES`` elements do not fill it, or are not as many,
             or a ``BOOL`` is neither 0 nor 1.
-        TooLarge: There are more elements than any body holds.
+        TooLarge: There are more elements of ``BYTES`` than ``MOST_TEXTS``.
     """
     count = element_count(shape, tensor)
     if datatype.kind is Kind.BYTES:

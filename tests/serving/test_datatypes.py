@@ -52,9 +52,9 @@ def test_unknown_names_are_refused() -> None:
     [
         ([-1], WrongShape),
         ([1] * 33, WrongShape),
-        ([2**31], TooLarge),
-        ([2**16, 2**16], TooLarge),
-        ([0, 2**40], TooLarge),
+        ([2**31], WrongShape),
+        ([2**16, 2**16], WrongShape),
+        ([0, 2**40], WrongShape),
     ],
 )
 def test_shapes_are_bounded(shape: list[int], error: type[GatewayError]) -> None:

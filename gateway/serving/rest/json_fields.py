@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.errors import Malformed, TooLarge
+from gateway.errors import Malformed
 
 Members = Mapping[str, object]
 MOST_NAME: Final = 1024
@@ -92,14 +92,13 @@ def member_list(members: Members, key: str, path: str, most: int) -> list[object
     """Return an array; an empty one where it is missing.
 
     Raises:
-        Malformed: It is something else.
-        TooLarge: It has more than ``most`` elements.
+        Malformed: It is something else, or has more than ``most`` elements.
     """
     found = members.get(key, [])
     if not isinstance(found, list):
         raise Malformed(f"{_at(path, key)} needs an array")
     if len(found) > most:
-        raise TooLarge(f"{_at(path, key)} has {len(found)} elements, at most {most} are taken")
+        raise Malformed(f"{_at(path, key)} has {len(found)} elements, at most {most} are taken")
     return found
 
 
