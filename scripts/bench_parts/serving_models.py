@@ -29,7 +29,7 @@ outputs:
   - {{name: {output}, dtype: float32, shape: {gives}}}
 """
 # A turn of the loop takes some microseconds: this many keep a lane for a good part of a second.
-SLOW_TURNS = 20_000
+SLOW_TURNS = 50_000
 SINK_FLOATS = 150_000
 
 

@@ -1,0 +1,78 @@
+"""The parts of the serving bench run: real servers, a handful of requests, and nothing held to a time."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.running import ROOT
+
+
+@pytest.fixture(name="parts")
+def _parts(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts" / "bench_parts"))
+    return importlib.import_module
+
+
+def test_the_gateway_is_measured_at_every_door(parts: Any, tmp_path: Path) -> None:
+    cases, targets = parts("serving_cases"), parts("serving_targets")
+    models = parts("serving_models").made(tmp_path)
+    with targets.Daemon(list(models.values()), models["small"]) as daemon:
+        eff = daemon.load_of(daemon.way_of(models["eff"]), "--seconds", 0.2)
+        assert (eff["failed"], eff["answered"] >= 8) == (0, True)
+        paced = daemon.load("--seconds", 0.5, "--rate", 20)
+        assert (paced["failed"], paced["answered"]) == (0, 10)
+        doors = cases.doors(daemon, models, 1, 0.2)
+        assert doors["doors_failed"] == 0
+        assert all(
+            doors[key] > 0 for key in ("grpc_unary_per_s", "grpc_stream_per_s", "600_kb_memory_door_p50_ms")
+        )
+        late = cases.late(daemon, models, 0.3)
+        assert late["deadlines_passed"] == 30
+        assert cases.leaving(daemon, models["slow"], 8)["work_done_for_them"] == 0
+        assert cases.idle_connections(daemon, 20)["idle_connections"] == 20
+        flat = cases.flatness(daemon, 100)
+        assert (flat["requests"], flat["requests_failed"]) == (100, 0)
+
+
+def test_the_bare_script_answers_what_the_runtime_says(parts: Any, tmp_path: Path) -> None:
+    cases, peers = parts("serving_cases"), parts("serving_peers")
+    models = parts("serving_models").made(tmp_path)
+    seen: dict[str, list[float]] = {}
+    assert peers.ceiling(models["small"], 0.2) > 0
+    with peers.script(models["small"]) as target:
+        cases.measure(seen, target, 100.0, 0.3, paced=True)
+    assert seen["script_failed"] == [0]
+    assert seen["script_per_s"][0] > 0
+    assert {key for key in seen if "_at_" in key} == {
+        f"script_p{q}_at_{share}_ms" for q in (50, 99) for share in ("30%", "70%")
+    }
+
+
+def test_ratios_are_taken_round_by_round(parts: Any) -> None:
+    seen = {
+        name: values
+        for server, rates in (("gateway", [10.0, 30.0, 20.0]), ("script", [5.0, 10.0, 40.0]))
+        for name, values in {
+            f"{server}_per_s": rates,
+            f"{server}_saturated_p99_ms": [1.0, 1.0, 1.0],
+            f"{server}_alone_p50_ms": [1.0, 1.0, math.nan],
+        }.items()
+    }
+    assert parts("serving_cases").ratios(seen)["throughput_over_script"] == 2.0
+
+
+def test_the_classifier_takes_pixels_and_says_what_the_shipped_one_says(parts: Any, tmp_path: Path) -> None:
+    import onnxruntime as ort
+
+    served = parts("serving_models").made(tmp_path)["eff"]
+    shipped = ort.InferenceSession(str(parts("harness").ONNX_FILE))
+    pixels = (served.frame.astype("float32") - 127) / 128
+    (expected,) = shipped.run(None, {"input": pixels.transpose(0, 3, 1, 2)})
+    (found,) = ort.InferenceSession(str(served.file)).run(None, {served.input: served.frame})
+    assert found.argmax() == expected.argmax()
+    assert abs(found - expected).max() < 1e-4
