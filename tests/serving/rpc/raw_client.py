@@ -60,4 +60,4 @@ def answers_of(messages: list[bytes]) -> list[Any]:
 def word(error: grpc.aio.AioRpcError, name: str) -> Any:
     """Return the value of a name in the trailing metadata; None if it is not there."""
     found: Any = error.trailing_metadata() or ()
-    return dict(found).get(name)
+    return dict(list(found)).get(name)

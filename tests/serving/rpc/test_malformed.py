@@ -24,6 +24,11 @@ UNARY = [
 NEVER = {"UNKNOWN", "INTERNAL", "DATA_LOSS", "CANCELLED"}
 
 
+def is_list(field: Any) -> bool:
+    """Return whether a field holds any number of values; protobuf says it in two ways, one for each age."""
+    return bool(field.is_repeated if hasattr(field, "is_repeated") else field.label == field.LABEL_REPEATED)
+
+
 def any_message(rng: random.Random, descriptor: Any, depth: int = 0) -> Any:
     """Return a message with random fields."""
     message = protocol.message(descriptor.full_name)()
@@ -32,7 +37,7 @@ def any_message(rng: random.Random, descriptor: Any, depth: int = 0) -> Any:
             continue
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             _fill_map(rng, message, field, depth)
-        elif field.is_repeated:
+        elif is_list(field):
             for _ in range(rng.randrange(4)):
                 value = _value(rng, field, depth)
                 getattr(message, field.name).append(value)
