@@ -189,9 +189,7 @@ def parse_publish(first: int, body: memoryview, v5: bool, received_s: float) -> 
             raise Malformed("a PUBLISH of QoS 1 without a packet identifier")
     retain = first & 1 == 1
     duplicate = first & 8 == 8
-    if not v5:
-        return Message(topic, bytes(body[at:]), qos, retain, received_s, mid, duplicate=duplicate)
-    length, at = _varint(body, at)
+    length, at = _varint(body, at) if v5 else (0, at)
     if not length:
         return Message(topic, bytes(body[at:]), qos, retain, received_s, mid, duplicate=duplicate)
     if length > MAX_PROPERTY_BYTES:
