@@ -15,10 +15,14 @@ from typing import Final
 from gateway.errors import GatewayBug, GatewayError
 from gateway.serving.error_stages import stages
 
+LABEL_KEY: Final = "gateway-error-label"
+# Its name says that the value is bytes.
+WORDS_KEY: Final = "gateway-error-bin"
+
 _MOST_DETAILS: Final = 16
 _LONGEST: Final = 2000
-# gRPC clients take 8 KiB of metadata with an answer, the status and its words included.
-_TRAILER_BYTES: Final = 4096
+# gRPC clients take 8 KiB of metadata with an answer: the status's words, escaped, and these, in base64.
+_TRAILER_BYTES: Final = 2560
 _BUG: Final = "the gateway failed where it never should; its log says more: please report it"
 
 
@@ -53,7 +57,7 @@ def error_trailers(words: Mapping[str, object]) -> tuple[tuple[str, str | bytes]
 
     Returns:
         ``gateway-error-label``, and ``gateway-error-bin``: the words as JSON in UTF-8; details that
-        do not fit into 4 KiB are left out, the last ones first.
+        do not fit into 2.5 KiB are left out, the last ones first.
     """
     details = words["details"]
     kept = list(details) if isinstance(details, list) else []
@@ -62,10 +66,10 @@ def error_trailers(words: Mapping[str, object]) -> tuple[tuple[str, str | bytes]
         if len(data) <= _TRAILER_BYTES:
             break
         if not kept:
-            data = json.dumps({"label": words["label"]}).encode()
+            data = json.dumps({"label": words["label"], "details": []}).encode()
             break
         kept.pop()
-    return (("gateway-error-label", str(words["label"])), ("gateway-error-bin", data))
+    return ((LABEL_KEY, str(words["label"])), (WORDS_KEY, data))
 
 
 def _spread(error: BaseException) -> Iterator[GatewayError]:

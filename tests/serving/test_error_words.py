@@ -124,5 +124,5 @@ def test_any_errors_give_json_of_bounded_size_and_trailers_that_grpc_takes(
     assert len(json.dumps(words)) < 16 * 4 * 6 * 2100
     trailers = SimpleNamespace(**{key.replace("-", "_"): value for key, value in error_trailers(words)})
     assert trailers.gateway_error_label == "refused.shape"
-    assert len(trailers.gateway_error_bin) <= 4096
+    assert len(trailers.gateway_error_bin) <= 2560
     assert json.loads(trailers.gateway_error_bin)["label"] == "refused.shape"

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.error_words import leaves
 from gateway.errors import GatewayBug, GatewayError, LoadFailed, Malformed, RateLimited, UnknownModel
-from gateway.serving.rpc.refusal import LABEL_KEY, STAGES_KEY, trailing_of
+from gateway.serving.error_words import LABEL_KEY, WORDS_KEY
+from gateway.serving.rpc.refusal import trailing_of
 from gateway.serving.rpc.statuses import STATUSES, status_of, words_of
 
 
@@ -65,13 +66,19 @@ def test_programs_read_the_label_every_stage_and_when_to_come_again() -> None:
     error.__cause__ = UnknownModel("what", model="x")
     pairs = dict(trailing_of(error))
     assert pairs[LABEL_KEY] == "engine.load"
-    said = json.loads(pairs[STAGES_KEY])
-    assert [each["label"] for each in said] == ["engine.load", "refused.unknown_model"]
-    assert said[0]["facts"] == {"model": "m"}
+    said = json.loads(pairs[WORDS_KEY])
+    assert (said["error"], said["label"]) == ("no", "engine.load")
+    assert said["details"] == [
+        {"label": "engine.load", "error": "no", "model": "m"},
+        {"label": "refused.unknown_model", "error": "what", "model": "x"},
+    ]
     assert (
         dict(trailing_of(RateLimited("slow down", retry_after_s=0.2501)))["grpc-retry-pushback-ms"] == "251"
     )
 
 
 def test_stages_that_do_not_fit_are_left_out() -> None:
-    assert dict(trailing_of(Malformed("x" * 10_000))) == {LABEL_KEY: "refused.malformed"}
+    pairs = dict(trailing_of(Malformed("x" * 10_000)))
+    assert pairs[LABEL_KEY] == "refused.malformed"
+    assert json.loads(pairs[WORDS_KEY])["details"] == []
+    assert len(pairs[WORDS_KEY]) <= 2560
