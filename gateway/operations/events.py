@@ -113,7 +113,9 @@ EVENTS: Final[Mapping[str, EventKind]] = {
         "The status door is open, on a socket of its own or of the service manager.",
         ("address", "handed_over"),
     ),
-    "http_failed": EventKind(_ERROR, "A status page raised; the client got a 500.", ("path",), ("path",)),
+    "http_failed": EventKind(
+        _ERROR, "A page or a request raised; the client got a 500: please report it.", ("path",), ("path",)
+    ),
     "rpc_failed": EventKind(
         _ERROR,
         "The gRPC door failed unexpectedly on a call; the client was told INTERNAL: please report it.",

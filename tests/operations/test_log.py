@@ -72,6 +72,16 @@ def test_events_below_the_level_are_not_written(pipe: Pipe) -> None:
     assert not pipe.log.enabled(Level.WARNING)
 
 
+def test_the_level_is_changed_while_running_until_it_is_configured_again(pipe: Pipe) -> None:
+    pipe.log.set_level(Level.ERROR)
+    pipe.log.event("starting", version="1.0", pid=7, config="x.yaml")
+    assert (pipe.log.level, pipe.log.enabled(Level.WARNING)) == (Level.ERROR, False)
+    pipe.log.configure(LogSettings(format="json"))
+    assert pipe.log.level is Level.INFO
+    pipe.log.event("starting", version="2.0", pid=7, config="x.yaml")
+    assert [line["version"] for line in pipe.lines()] == ["2.0"]
+
+
 def test_repeats_of_one_subject_are_written_once_and_counted_at_the_end(pipe: Pipe) -> None:
     for _ in range(5):
         pipe.log.event("http_failed", path="/status")

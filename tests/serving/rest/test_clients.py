@@ -221,10 +221,10 @@ def test_kserve_sends_what_its_client_sends(door: Served) -> None:
     assert said["outputs"][0]["data"] == (LEFT.reshape(-1) + 1).tolist()
 
 
-def curl(*words: str) -> str:
+def curl(*words: str, body: str = "") -> str:
     """Run curl and return what it says."""
     command = ["curl", "--silent", "--show-error", "--max-time", "30", *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, input=body, check=True, capture_output=True, text=True).stdout
 
 
 def test_curl_asks(door: Served) -> None:
@@ -237,6 +237,15 @@ def test_curl_asks(door: Served) -> None:
     assert refused.startswith("HTTP/1.1 405")
     assert "allow: POST, OPTIONS" in refused.lower().replace("post", "POST").replace("options", "OPTIONS")
     assert "data: {" in curl("--data", '{"INPUT0":[1]}', f"{door.url}/v2/models/same_fp32/generate_stream")
+
+
+def test_curl_asks_over_http_2(door: Served) -> None:
+    tensor = {"name": "INPUT0", "shape": [50_000], "datatype": "INT32", "data": [7] * 50_000}
+    url = f"{door.url}/v2/models/same_int32/infer"
+    asked = ("--http2-prior-knowledge", "--data-binary", "@-", "--write-out", " %{http_version}", url)
+    said = curl(*asked, body=json.dumps({"inputs": [tensor]}))
+    assert said.endswith(" 2")
+    assert json.loads(said[:-2])["outputs"][0]["data"] == [7] * 50_000
 
 
 def test_prometheus_reads_what_the_door_counted(door: Served) -> None:
