@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-PIECE_BYTES: Final = 1 << 18
+PIECE_BYTES: Final = 1 << 16
 
 
 def holds_any(path: Path, words: Sequence[bytes], piece_bytes: int = PIECE_BYTES) -> bool:
