@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 from gateway.errors import GatewayError, Malformed, TooLarge
 from gateway.serving.call import InferReply, Parameter, Sequence
 from gateway.serving.datatypes import Kind, datatype_named, element_count
+from gateway.serving.error_words import error_words
 from gateway.serving.model_view import ModelView
 
 PROTOCOL: Final = 1
@@ -23,7 +24,6 @@ MAX_TENSORS: Final = 256
 ALIGN: Final = 64
 _LONGEST_TEXT: Final = 255
 _GREATEST: Final = 2**53 - 1
-_MESSAGE_CHARACTERS: Final = 4000
 
 Head = Mapping[str, Any]
 
@@ -214,11 +214,14 @@ def inferred(call: int, reply: InferReply, parts: Iterable[Part]) -> bytes:
 
 def refusal(call: int | None, error: GatewayError) -> bytes:
     """Return an error as an answer; without a call it is the last packet."""
-    said: dict[str, Any] = {"label": error.label, "message": error.message[:_MESSAGE_CHARACTERS]}
+    words = error_words(error)
+    said: dict[str, Any] = {"label": words["label"], "message": words["error"]}
     wait_s = error.attributes.get("retry_after_s")
     if isinstance(wait_s, int | float):
         said["retry_after_s"] = wait_s
-    return encoded({"error": said} if call is None else {"call": call, "error": said})
+    head: dict[str, Any] = {"error": said} if call is None else {"call": call, "error": said}
+    packet = encoded({**head, "details": words["details"]})
+    return packet if len(packet) <= MAX_PACKET_BYTES else encoded(head)
 
 
 def encoded(head: Head) -> bytes:

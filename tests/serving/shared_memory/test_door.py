@@ -121,7 +121,7 @@ def test_every_error_is_typed_and_harms_no_later_call() -> None:
                 "8 elements",
                 lambda: client.infer("add", {"A": np.zeros(8, "i4"), "B": np.zeros(9, "i4")}),
             ),
-            (GatewayBug, "failed on this call", lambda: client.infer("broken", {})),
+            (GatewayBug, "failed where it never should", lambda: client.infer("broken", {})),
             (
                 TooLarge,
                 "32 bytes; its place in region 't-memory' has 31",

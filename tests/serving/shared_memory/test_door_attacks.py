@@ -149,47 +149,48 @@ def _packet(chance: random.Random) -> bytes:
     return json.dumps(head).encode()
 
 
+def _attack(path: str, folder: str) -> dict[str, int]:
+    """Send two thousand packets over many connections; count what came back."""
+    chance = random.Random(5)
+    seen = {"packets": 0, "errors": 0, "answers": 0, "ends": 0}
+    while seen["packets"] < 2000:
+        with Attacker(path) as attacker:
+            attacker.sock.settimeout(0.002)
+            asked_broken = False  # an answer may be that of an earlier packet
+            for _ in range(chance.randrange(1, 60)):
+                packet = _packet(chance)
+                asked_broken = asked_broken or b'"broken"' in packet
+                counts = (1, 1, 1, 1, 1, 0, 2, 5) if b'"share"' in packet else (0,) * 20 + (1, 3)
+                fds = [_descriptor(chance, folder) for _ in range(chance.choice(counts))]
+                try:
+                    attacker.send(packet, fds)
+                    seen["packets"] += 1
+                    said = attacker.answer()
+                except TimeoutError:
+                    continue
+                except (BrokenPipeError, ConnectionResetError):
+                    said = {}
+                finally:
+                    for fd in fds:
+                        os.close(fd)
+                if not said:
+                    seen["ends"] += 1
+                    break
+                if "error" in said:
+                    assert label(said) in LABELS
+                    assert label(said) != "bug" or asked_broken
+                    assert "secret" not in said["error"]["message"]
+                seen["errors" if "error" in said else "answers"] += 1
+    return seen
+
+
 @pytest.mark.slow
 def test_two_thousand_packets_of_any_kind_get_typed_errors_or_an_end_and_leave_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    chance = random.Random(5)
-
-    def client(path: str) -> dict[str, int]:
-        seen = {"packets": 0, "errors": 0, "answers": 0, "ends": 0}
-        while seen["packets"] < 2000:
-            with Attacker(path) as attacker:
-                attacker.sock.settimeout(0.002)
-                asked_broken = False  # an answer may be that of an earlier packet
-                for _ in range(chance.randrange(1, 60)):
-                    packet = _packet(chance)
-                    asked_broken = asked_broken or b'"broken"' in packet
-                    counts = (1, 1, 1, 1, 1, 0, 2, 5) if b'"share"' in packet else (0,) * 20 + (1, 3)
-                    fds = [_descriptor(chance, str(tmp_path)) for _ in range(chance.choice(counts))]
-                    try:
-                        attacker.send(packet, fds)
-                        seen["packets"] += 1
-                        said = attacker.answer()
-                    except TimeoutError:
-                        continue
-                    except (BrokenPipeError, ConnectionResetError):
-                        said = {}
-                    finally:
-                        for fd in fds:
-                            os.close(fd)
-                    if not said:
-                        seen["ends"] += 1
-                        break
-                    if "error" in said:
-                        assert label(said) in LABELS
-                        assert label(said) != "bug" or asked_broken
-                        assert "secret" not in said["error"]["message"]
-                    seen["errors" if "error" in said else "answers"] += 1
-        return seen
-
     async def run(bench: Bench) -> None:
         before = open_files()
-        seen = await bench.ask(client)
+        seen = await bench.ask(lambda path: _attack(path, str(tmp_path)))
         assert min(seen.values()) > 50, seen
         await settled(bench, before)
         assert bench.models.held == 0
