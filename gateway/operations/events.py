@@ -125,7 +125,7 @@ EVENTS: Final[Mapping[str, EventKind]] = {
     "rpc_certificate_unread": EventKind(
         _WARNING, "The gRPC door's renewed certificate cannot be read; the one before it serves on."
     ),
-    "http2_refused": EventKind(
+    "http_refused": EventKind(
         _WARNING,
         "A client's HTTP/2 connection was ended: a flood of frames, or no HTTP/2.",
         ("address", "reason"),

@@ -13,6 +13,7 @@ from gateway.serving.asgi import Receive, Scope, Send
 from gateway.serving.http.limits import HttpLimits
 from gateway.serving.listener import Listener
 from tests.serving.http.h2_client import PREFACE, frame
+from tests.serving.http.test_http2_attacks import REQUEST
 from tests.serving.http.world import GET, answer, client, run, talk, until
 
 IDLE_LIMIT_KB = 30_000
@@ -129,7 +130,7 @@ asyncio.run(main(int(sys.argv[1]), bytes.fromhex(sys.argv[2])))
 """
 
 
-@pytest.mark.parametrize("sent", [GET % b"a"])
+@pytest.mark.parametrize("sent", [GET % b"a", PREFACE + frame(4) + frame(1, 1, REQUEST, 5)])
 def test_a_thousand_idle_connections_cost_little_memory(sent: bytes) -> None:
     line = [sys.executable, "-c", SCRIPT, str(IDLE), sent.hex()]
     done = subprocess.run(line, check=True, capture_output=True, text=True, timeout=100)

@@ -83,8 +83,8 @@ class Exchange:
             return
         body, more = bytes(message.get("body", b"")), bool(message.get("more_body", False))
         self._write(self._framed(body, more=more), body)
+        self.is_done = not more
         if not more:
-            self.is_done = True
             self.inbox.leave()
         wire, limits = self._wire, self._limits
         if wire.is_full:
@@ -92,7 +92,7 @@ class Exchange:
             self._taken_bytes = wire.taken_bytes
             wire.alarm.at(self.pace.deadline_s)
             await wire.drained()
-        if not wire.is_over:
+        if more and not wire.is_over:
             wire.alarm.within(limits.response_s)
 
     def goes_on(self) -> float:

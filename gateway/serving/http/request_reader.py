@@ -75,6 +75,10 @@ class RequestHead:
         self.has_body = False
 
 
+class _OfferedError(Exception):
+    """The client offers to go over to another protocol."""
+
+
 class RequestReader:
     """Takes bytes, and hands requests to a sink.
 
@@ -139,8 +143,7 @@ class RequestReader:
                 self._held += whole
             return len(data)
         self._held.clear()
-        head = whole[:end] if end < len(whole) else whole
-        self._feed(_OFFER.sub(b"\r\nupgrade-offered:", head))
+        self._feed_head(whole[:end] if end < len(whole) else whole)
         # ``whole`` is what was held, and then ``data`` from ``at`` on.
         return at + end - held
 
@@ -182,12 +185,19 @@ class RequestReader:
         if self._chunks > _SMALL_CHUNKS + self._body_bytes // _CHUNK_BYTES:
             raise Malformed("the body comes in too many small chunks")
 
+    def _feed_head(self, head: bytes) -> None:
+        try:
+            self._feed(head)
+        except _OfferedError:
+            self._parser = httptools.HttpRequestParser(self)
+            self._feed(_OFFER.sub(b"\r\nupgrade-offered:", head))
+
     def _feed(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
-            if isinstance(cause, RequestRefused):
+            if isinstance(cause, (RequestRefused, _OfferedError)):
                 raise cause from None
             raise
         except httptools.HttpParserError as error:
@@ -210,8 +220,10 @@ class RequestReader:
         """Take a header; those behind a chunked body mean nothing here."""
         if self._is_headed:
             return
-        headers = self._head.headers
-        headers.append((name.lower(), (value or b"").rstrip(b" \t")))
+        headers, name = self._head.headers, name.lower()
+        if name == b"upgrade":
+            raise _OfferedError
+        headers.append((name, (value or b"").rstrip(b" \t")))
         if len(headers) > self._most_headers:
             raise TooLarge(f"the request has more than {self._most_headers} headers")
 
@@ -255,22 +267,27 @@ class RequestReader:
             raise Malformed("only HTTP/1.0 and HTTP/1.1 are spoken here, and HTTP/2")
         if head.method == "CONNECT":
             raise NotSupported("this is no proxy")
-        _check_once(head.headers)
-        length, is_chunked, has_host = 0, False, False
+        length, is_chunked, seen = 0, False, set()
         for name, value in head.headers:
+            if name in _ONCE:
+                if name in seen:
+                    raise Malformed(f"the header {name.decode()} comes twice")
+                seen.add(name)
             if name == b"content-length":
                 length = int(value)
             elif name == b"transfer-encoding":
                 is_chunked = _is_chunked(value, head.version)
             elif name == b"expect":
-                if value.lower() != b"100-continue":
-                    raise Malformed("nothing but 100-continue can be expected")
-                head.expects = head.version == "1.1"
-            elif name == b"host":
-                has_host = True
-        if head.version == "1.1" and not has_host:
+                head.expects = _is_continue(value) and head.version == "1.1"
+        if head.version == "1.1" and b"host" not in seen:
             raise Malformed("the header host is missing")
         return length, is_chunked
+
+
+def _is_continue(value: bytes) -> bool:
+    if value.lower() != b"100-continue":
+        raise Malformed("nothing but 100-continue can be expected")
+    return True
 
 
 def _is_chunked(value: bytes, version: str) -> bool:
@@ -279,17 +296,3 @@ def _is_chunked(value: bytes, version: str) -> bool:
     if value.lower() != b"chunked":
         raise NotSupported("the only transfer-encoding is chunked")
     return True
-
-
-def _check_once(headers: list[tuple[bytes, bytes]]) -> None:
-    """Refuse headers that two programs could read differently because they come twice.
-
-    Raises:
-        Malformed: One does.
-    """
-    seen: set[bytes] = set()
-    for name, _ in headers:
-        if name in _ONCE:
-            if name in seen:
-                raise Malformed(f"the header {name.decode()} comes twice")
-            seen.add(name)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.errors import GatewayBug
 from gateway.serving.http.refusal import phrase
@@ -27,8 +26,7 @@ class Framing(Enum):
     CLOSE = "the connection's end"
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """A head, ready to be sent.
 
     Attributes:

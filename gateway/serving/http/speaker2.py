@@ -383,7 +383,7 @@ class Speaker2:
         if self._wire.is_over:
             return
         if why:
-            log.event("http2_refused", address=str(self._ends.client or "this machine"), reason=why)
+            log.event("http_refused", address=str(self._ends.client or "this machine"), reason=why)
         if not is_said:
             self._go_away(self._machine.highest_inbound_stream_id, code)
         for exchange in tuple(self._exchanges.values()):

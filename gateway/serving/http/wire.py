@@ -107,7 +107,7 @@ class Wire:
 
     def release(self, why: Hold) -> None:
         """Take a reason away."""
-        if why not in self._holds:
+        if not self._holds or why not in self._holds:
             return
         self._holds.discard(why)
         if not self._holds and self._transport is not None and not self._transport.is_closing():
@@ -172,6 +172,9 @@ class Wire:
 
     def lost(self) -> None:
         """The transport is gone."""
+        if self._transport is not None:
+            # Python 3.10 takes an encrypted one for forgotten if nobody closes it, although it has ended.
+            self._transport.close()
         self._transport = None
         self.is_over = True
         self.alarm.drop()

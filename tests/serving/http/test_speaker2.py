@@ -292,6 +292,7 @@ async def _connections(listener: Listener) -> set[Connection]:
 def _exchange(connection: Connection) -> Exchange:
     speaker = connection._wire.speaker  # type: ignore[union-attr]
     (exchange,) = speaker._exchanges.values()  # type: ignore[union-attr]
+    assert isinstance(exchange, Exchange)
     return exchange
 
 
