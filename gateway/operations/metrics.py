@@ -33,6 +33,7 @@ class Metrics:
     def __init__(self) -> None:
         self._make_frames()
         self._make_inference()
+        self._make_models()
         self._make_scaling()
         self._make_sensors_and_mqtt()
         self._make_doors()
@@ -112,6 +113,8 @@ class Metrics:
         self.quarantined_payloads = _counter(
             "gateway_quarantined_payloads", "Payloads that crashed a worker and are refused.", "model"
         )
+
+    def _make_models(self) -> None:
         self.model_info = Gauges(
             MetricKind(
                 "gateway_model", "info", "What serves each model.", ("model", "version", "digest", "engine")
