@@ -51,6 +51,7 @@ class Connection(asyncio.Protocol):
         self._greeting: asyncio.Task[None] | None = None
         self._early = b""
         self._speaks = False
+        self._is_encrypted = False
         self.origin = ""
 
     # What asyncio calls.
@@ -78,8 +79,9 @@ class Connection(asyncio.Protocol):
         self._choose()
 
     def eof_received(self) -> bool:
-        """Hand the end of the client's bytes on."""
-        return self._wire.ended() if self._wire is not None and self._speaks else False
+        """Hand the end of the client's bytes on; over TLS both ways end together."""
+        stays = self._wire is not None and self._speaks and self._wire.ended()
+        return stays and not self._is_encrypted
 
     def pause_writing(self) -> None:
         """The client reads slowly."""
@@ -149,6 +151,7 @@ class Connection(asyncio.Protocol):
             self._hall.closed(self)
             return
         self._transport = encrypted
+        self._is_encrypted = True
         self._open(encrypted)
 
     def _open(self, transport: asyncio.Transport) -> None:

@@ -120,6 +120,35 @@ def test_a_client_without_a_certificate_is_not_let_in_where_one_is_wanted(
     assert "tls_refused" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
+def test_an_application_is_ended_whose_client_is_gone(
+    made: Certificates, protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    working, ended = asyncio.Event(), asyncio.Event()
+
+    async def long(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        working.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def work(listener: Listener) -> None:
+        tls = caller(made, protocol)
+        if protocol == "h2":
+            async with h2_client(listener, tls) as asking:
+                asking.ask("/a")
+                await working.wait()
+        else:
+            async with client(listener, tls) as plain:
+                await plain.sends(GET % b"a")
+                await working.wait()
+        await ended.wait()
+
+    run(work, long, tls=server(made))
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1])
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 def test_old_versions_are_refused(made: Certificates, version: ssl.TLSVersion) -> None:
