@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
 from gateway.configuration.settings import MqttSettings, Settings
-from gateway.errors import ForbiddenTopic, GatewayBug, GatewayError, Malformed, Overloaded
+from gateway.errors import ForbiddenTopic, GatewayBug, GatewayError, Overloaded
 from gateway.mqtt.connection import Connection
 from gateway.mqtt.message import Message, PublishProperties
 from gateway.mqtt.state import ConnectionEvents, ConnectionOptions, ConnectionState
@@ -173,11 +173,9 @@ class MqttRequests(Generic[Asked]):
         """Return where the answer goes.
 
         Raises:
-            Malformed: The message is a retained one, or cannot be read.
+            RequestRefused: It must be read from the JSON, which cannot be read.
             ForbiddenTopic: It names no topic, or one that no answer may go to.
         """
-        if message.retain:
-            raise Malformed("a request is made once; this one was retained")
         back = return_address(message)
         if not back.topic:
             raise ForbiddenTopic("the request names no topic for its answer")

@@ -329,13 +329,14 @@ def test_an_answer_that_the_broker_would_not_take_is_told_as_an_error(qos: int) 
         asyncio.run(scenario(broker))
 
 
-def test_retained_requests_are_nobodys_wish_of_now(broker: Broker) -> None:
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_retained_requests_are_nobodys_wish_of_now(broker: Broker, version: str) -> None:
     async def scenario() -> None:
+        back = {"response_topic": REPLIES}
         async with connect(settings_for(broker.url)) as early:
-            early.publish(INFER, body(1), 1, retain=True, properties=ASK)
-            await early.wait_settled(soon())
-        async with porch(broker.url) as place:
-            ask(place, body(2))
+            await early.publish_confirmed(INFER, body(1, parameters=back), soon(), retain=True)
+        async with porch(broker.url, version=version) as place:
+            ask(place, body(2, parameters=back))
             await place.answers(1)
             assert len(place.adder.calls) == 1
 
