@@ -160,6 +160,29 @@ def test_a_bad_file_harms_nobody_and_is_told_once(tmp_path: Path, broker: Broker
         assert daemon.stop() == 0
 
 
+def test_many_files_at_once_are_all_served_and_a_stop_amid_others_leaves_nothing(
+    tmp_path: Path, broker: Broker, drop: Path
+) -> None:
+    with started(tmp_path, broker) as daemon:
+        daemon.ready()
+        for number in range(3):
+            write(drop / f"m{number}.onnx", number)
+        for number in range(3):
+            daemon.wait_event("drop_in_serves", model=f"m{number}")
+            assert is_product(infer(daemon, f"m{number}")[1], number)
+        for number in range(3):
+            write(drop / f"m{number}.onnx", 10 + number)
+        daemon.wait_event("engine_chosen", 4)  # one is proven, others are not
+        assert daemon.stop() == 0  # and its end finds every process that is left
+    with started(tmp_path, broker) as daemon:
+        daemon.ready()
+        for number in range(3):
+            daemon.wait_event("drop_in_serves", model=f"m{number}")
+            assert is_product(infer(daemon, f"m{number}")[1], 10 + number)
+        until(lambda: len([*(tmp_path / "cache" / "drop-in").glob("*/*")]) == 3, "copies of three alone")
+        assert daemon.stop() == 0
+
+
 def test_odd_names_are_served_under_lawful_ones(tmp_path: Path, broker: Broker, drop: Path) -> None:
     made = onnx_writer.product(tmp_path / "made.onnx", 9)
     with started(tmp_path, broker) as daemon:
