@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from gateway.configuration.settings import Settings
@@ -17,12 +18,19 @@ from gateway.daemon.model_version import Version
 from gateway.daemon.service_watch import Role
 from gateway.daemon.stored_releases import Releases
 from gateway.errors import GatewayError, LostRace, UnknownModel
+from gateway.inference.choosing import Choice
 from gateway.inference.dataplane import DataPlane
 from gateway.operations.log import log
 
 Place = tuple[str, str]
+# Holds room in memory for so many lanes of a model; raises ``NotReady`` where there is none.
+RoomFor = Callable[[str, Choice, int], AbstractContextManager[None]]
 
 _DRAIN_S = 30.0
+
+
+def _nobody() -> None:
+    """Stand in for who is told."""
 
 
 class Beside:
@@ -32,18 +40,26 @@ class Beside:
         versions: By model and release number.
         trouble: Why a wished version does not serve, where it was tried.
         wished: Versions that are wished; set it, then ``settle``.
+        on_lost: Told when a version's workers died too often: ``settle`` starts it anew.
     """
 
     def __init__(
-        self, catalog: Catalog, dataplane: DataPlane, releases: Releases, settings: Callable[[], Settings]
+        self,
+        catalog: Catalog,
+        dataplane: DataPlane,
+        releases: Releases,
+        settings: Callable[[], Settings],
+        room_for: RoomFor,
     ) -> None:
         self.versions: dict[Place, Version] = {}
         self.trouble: dict[Place, str] = {}
         self.wished: frozenset[Place] = frozenset()
+        self.on_lost: Callable[[], None] = _nobody
         self._catalog = catalog
         self._dataplane = dataplane
         self._releases = releases
         self._settings = settings
+        self._room_for = room_for
         self._starting: dict[Place, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -170,8 +186,10 @@ class Beside:
         folder = await self._releases.folder(model, number)
         maker = self._catalog.maker
         plan = _plain(await maker.plan_of(model, folder, self._settings()))
-        version = maker.make(model, plan, (await maker.choose(plan)).spec)
-        await version.scheduler.start(gently=True)
+        choice = await maker.choose(plan)
+        version = maker.make(model, plan, choice.spec)
+        with self._room_for(model, choice, plan.lanes):
+            await version.scheduler.start(gently=True)
         return version
 
     async def _plan(self, place: Place, version: Version) -> ModelPlan:
@@ -181,6 +199,7 @@ class Beside:
 
     def _put(self, place: Place, version: Version) -> None:
         version.watch.role = Role.BESIDE
+        version.watch.on_lost = lambda _reason: self.on_lost()
         version.since_s = version.since_s or time.monotonic()
         self.versions[place] = version
         self.trouble.pop(place, None)

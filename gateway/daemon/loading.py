@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +32,7 @@ from gateway.errors import (
     Overloaded,
     UnknownModel,
 )
+from gateway.inference.choosing import Choice
 from gateway.operations.log import log
 from gateway.operations.metrics import Metrics
 from gateway.scaling.unloading import OnDemand
@@ -130,6 +132,14 @@ class Loading:
     def may_go(self, model: str) -> OnDemand | None:
         """Return what is known of a model that may be unloaded now; None if it may not."""
         return self._room.may_go(model)
+
+    def room_for(self, model: str, choice: Choice, lanes: int) -> AbstractContextManager[None]:
+        """Hold room in memory for lanes that start, after unloading idle models if need be.
+
+        Raises:
+            NotReady: On entering: there cannot be made enough room; nothing was unloaded.
+        """
+        return self._room.held(model, choice, lanes, self.unload_idle)
 
     def unload_idle(self, model: str, because: str) -> bool:
         """Unload a model that is loaded on demand, at once, unless it is in use or held by an update."""
@@ -235,7 +245,7 @@ class Loading:
         lanes = was.scheduler.pool.wanted if was is not None else 0
         version = maker.make(model, plan, choice.spec)
         version.scheduler.pool.wanted = lanes or plan.lanes
-        with self._room.held(model, choice, lanes or plan.lanes, self.unload_idle):
+        with self.room_for(model, choice, lanes or plan.lanes):
             standing.note_load(model, ModelState.STARTING, "its workers are starting")
             await version.scheduler.start(gently=was is not None)
         return version

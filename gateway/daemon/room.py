@@ -46,7 +46,7 @@ class Room:
         self._cost_of = cost_of
         self._busy = busy
         self._remembered: dict[str, LaneCost] = {}
-        self._promised: dict[str, int] = {}  # to loads that are under way
+        self._promised: dict[object, int] = {}  # to loads that are under way
 
     def may_go(self, model: str) -> OnDemand | None:
         """Return what is known of a model that may be unloaded now; None if it may not."""
@@ -78,11 +78,12 @@ class Room:
         on_device = needs_devices(options.providers, options.delegates)
         needed = self._needed_bytes(model, choice, lanes)
         self._make(model, needed, self._read_memory(on_device), unload)
-        self._promised[model] = needed
+        load = object()
+        self._promised[load] = needed
         try:
             yield
         finally:
-            del self._promised[model]
+            del self._promised[load]
 
     def _make(
         self, model: str, needed: int, memory: DeviceMemory | None, unload: Callable[[str, str], bool]

@@ -36,7 +36,7 @@ def connect_wishes(house: House, fleet: Fleet, costs: LaneCosts) -> Wishes:
     releases = StoredReleases(house.updates, settings)
     room = Room(house.catalog.versions, settings, memory, costs.of, releases.busy)
     loading = Loading(house.catalog, releases, settings, room, house.metrics)
-    beside = Beside(house.catalog, house.dataplane, releases, settings)
+    beside = Beside(house.catalog, house.dataplane, releases, settings, loading.room_for)
     wishes = Wishes(settings, house.catalog, loading, beside, releases)
     house.dataplane.waker = loading.wake
     house.updates.named = wishes.kept_releases

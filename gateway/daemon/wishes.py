@@ -186,6 +186,7 @@ class Wishes:
         """Make aliases and the versions that they name true, as far as it goes; what fails is tried again."""
         self._catalog.standing.on_change = self._wake.set
         self._catalog.standing.adopt = self.beside.adopt
+        self.beside.on_lost = self._wake.set
         self.table.configure(self._settings().aliases)
         await self._settle()
 

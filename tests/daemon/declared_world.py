@@ -102,7 +102,7 @@ class World:
         )
         room = Room(self.catalog.versions, self._now, self._memory, self._cost, self.releases.busy)
         self.loading = Loading(self.catalog, self.releases, self._now, room, self.metrics)
-        self.beside = Beside(self.catalog, self.dataplane, self.releases, self._now)
+        self.beside = Beside(self.catalog, self.dataplane, self.releases, self._now, self.loading.room_for)
         self.wishes = Wishes(self._now, self.catalog, self.loading, self.beside, self.releases)
         self.resolver = self.wishes.resolver
         self.dataplane.waker = self.loading.wake

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from gateway.configuration.serving_settings import AliasSettings
 from gateway.daemon.alias_table import AliasState
+from gateway.daemon.lane_costs import LaneCost
 from gateway.errors import (
     AlreadyThere,
     GatewayError,
@@ -20,7 +23,7 @@ from gateway.errors import (
     NotSupported,
     UnknownModel,
 )
-from tests.daemon.declared_world import World, lived, model, settings_of, targets, world
+from tests.daemon.declared_world import GIB, World, lived, model, settings_of, targets, world
 
 
 def _release(made: World, number: str, folder: Path) -> None:
@@ -385,5 +388,44 @@ def test_an_order_ends_every_release_of_a_model_and_another_brings_them_back(tmp
             await made.wishes.set_alias("other", targets({"motion@8": 1}))
             assert await made.version_of("other") == "8.0.0"
             assert await made.version_of("motion") == "1.0.0"
+
+    lived(test)
+
+
+def test_a_release_that_does_not_fit_beside_another_leaves_the_alias_where_it_was(tmp_path: Path) -> None:
+    async def test() -> None:
+        settings = settings_of({"motion": model(tmp_path, "motion")}, aliases={"detector": {"motion": 1}})
+        async with world(tmp_path, settings) as made:
+            _release(made, "8", tmp_path)
+            made.costs = {"motion": LaneCost(None, 100 << 20)}
+            made.available((GIB * 15 // 100) + (50 << 20))
+            with pytest.raises(NotReady, match="takes 100 MiB and 50 MiB of memory may be taken"):
+                await made.wishes.set_alias("detector", targets({"motion@8": 1}))
+            assert await made.version_of("detector") == "1.0.0"
+            made.available(GIB)
+            await made.settled()
+            assert await made.version_of("detector") == "8.0.0"
+
+    lived(test)
+
+
+def test_a_release_beside_another_whose_workers_died_for_good_is_started_anew(tmp_path: Path) -> None:
+    async def test() -> None:
+        settings = settings_of({"motion": model(tmp_path, "motion")}, aliases={"detector": {"motion": 1}})
+        few = replace(settings.inference, crash_limit=1)
+        async with world(tmp_path, replace(settings, inference=few)) as made:
+            _release(made, "8", tmp_path)
+            await made.wishes.set_alias("detector", targets({"motion": 1, "motion@8": 1}))
+            following = asyncio.ensure_future(made.wishes.run())
+            old = made.beside.versions["motion", "8"]
+            (lane,) = old.scheduler.pool.lanes
+            os.kill(lane.pid, signal.SIGKILL)
+            while made.beside.versions.get(("motion", "8"), old) is old:
+                if old.watch.lost_because:  # meanwhile its share is answered by the other target
+                    keys = [f"k{number}" for number in range(12)]
+                    assert {await made.version_of("detector", key=key) for key in keys} <= {"1.0.0", "8.0.0"}
+                await asyncio.sleep(0.01)
+            assert await made.version_of("detector", "8") == "8.0.0"
+            following.cancel()
 
     lived(test)
