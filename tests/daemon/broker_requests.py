@@ -107,6 +107,11 @@ class Porch:
         """Return how many requests ended so."""
         return self.metrics.mqtt_requests.at(outcome).value
 
+    def pending(self) -> float:
+        """Return how many requests are under way."""
+        ((_, count),) = self.metrics.mqtt_requests_pending.values()
+        return count
+
     def refused(self, label: str) -> float:
         """Return how many requests were refused for a reason."""
         return self.metrics.mqtt_requests_refused.at(label).value
