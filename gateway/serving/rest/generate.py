@@ -12,9 +12,11 @@ from gateway.serving.call import InferReply
 from gateway.serving.datatypes import datatype_named
 from gateway.serving.model_view import ModelView, TensorView
 from gateway.serving.rest.infer_request import check_parameters, read_sequence
+from gateway.serving.rest.infer_response import NOT_FINITE
 from gateway.serving.rest.infer_words import InferWords, InputWords
 from gateway.serving.rest.json_fields import member_object, member_text, member_whole
 from gateway.serving.rest.json_numbers import elements_in, elements_out
+from gateway.tensor import Array
 
 _PARAMETERS: Final = "parameters"
 
@@ -51,6 +53,8 @@ def generate_words(members: Mapping[str, object], view: ModelView) -> InferWords
 def generated(reply: InferReply) -> dict[str, Any]:
     """Return an answer as plain members: an output of one element is a value, others are flat arrays.
 
+    NaN and infinities are null, as in other answers, and ``not_finite_outputs`` names the outputs.
+
     Raises:
         NotSupported: An output cannot be said in JSON.
     """
@@ -58,14 +62,20 @@ def generated(reply: InferReply) -> dict[str, Any]:
     if reply.id:
         said["id"] = reply.id
     said |= reply.parameters
+    not_finite: list[str] = []
     for output in reply.outputs:
         name = f"output {output.name}"
-        elements, _ = elements_out(output.data, datatype_named(output.datatype, name), name)
-        one = len(elements) == 1
-        said[output.name] = (
-            (elements[0] if isinstance(elements, list) else elements[0].item()) if one else elements
-        )
+        elements, has_others = elements_out(output.data, datatype_named(output.datatype, name), name)
+        if has_others:
+            not_finite.append(output.name)
+        said[output.name] = _alone(elements) if len(elements) == 1 else elements
+    if not_finite:
+        said[NOT_FINITE] = ",".join(not_finite)
     return said
+
+
+def _alone(elements: Array | list[Any]) -> object:
+    return elements[0] if isinstance(elements, list) else elements[0].item()
 
 
 def _input(value: object, tensor: TensorView) -> InputWords:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gateway.operations.events import Level
+from gateway.serving.call import OutputTensor
 from tests.serving.rest.rest_house import INFER, LEFT, RestHouse, both, wide
 
 
@@ -237,3 +238,11 @@ def test_plain_values_are_asked_and_answered() -> None:
     assert stream.body.startswith(b"data: {")
     assert stream.body.endswith(b"}\n\n")
     assert json.loads(stream.body[6:])["OUTPUT0"] == 1.5
+
+
+def test_plain_values_that_json_cannot_say_are_null_and_named() -> None:
+    house = RestHouse()
+    infinite = OutputTensor("OUTPUT0", "FP32", (1,), np.array([np.inf], "<f4").tobytes())
+    house.models.works["same_fp32"] = lambda _call: (infinite,)
+    got = house.get("POST", "/v2/models/same_fp32/generate", {"INPUT0": 1})
+    assert (got.json["OUTPUT0"], got.json["not_finite_outputs"]) == (None, "OUTPUT0")
