@@ -1,6 +1,6 @@
 """The tree of typed errors: what went wrong, where, and whose move it is.
 
-The first split says what the caller should do; every leaf has a stable ``label`` for metrics, logs and results.
+The first split says what the caller should do; every leaf has a stable ``label`` for metrics and logs.
 No error here knows a wire protocol: each front end keeps one table from class to its codes.
 """
 

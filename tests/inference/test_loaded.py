@@ -131,10 +131,8 @@ def test_answers_in_any_batch_are_bit_for_bit_those_given_alone(
 
 
 def test_raw_outputs_of_a_batch_equal_those_of_its_rows(picture: LoadedModel) -> None:
-    rows = [
-        picture.pipeline("main").prepare(each.payload, each.declared, StreamState()).rows[0]
-        for each in (member(data) for data in pictures(4))
-    ]
+    pipeline, declared = picture.pipeline("main"), Declaration()
+    rows = [pipeline.prepare(memoryview(data), declared, StreamState()).rows[0] for data in pictures(4)]
     together = picture.engine.run({"input": np.concatenate([row["input"] for row in rows])})["logits"]
     alone = np.concatenate([picture.engine.run(row)["logits"] for row in rows])
     np.testing.assert_array_equal(together, alone)
