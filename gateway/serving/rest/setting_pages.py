@@ -40,7 +40,7 @@ class SettingPages:
 
     async def log_settings(self, _ask: Ask) -> Reply:
         """Say what is logged."""
-        return json_reply(self._logging())
+        return json_reply(logging_of(self._log.level))
 
     async def set_log_settings(self, ask: Ask) -> Reply:
         """Change what is logged; what is not named stays.
@@ -49,16 +49,8 @@ class SettingPages:
             Malformed: A setting is of the wrong kind, unknown, or contradicts another.
             NotSupported: It is known, and cannot be changed here.
         """
-        members = read_object(ask.body, self._max_depth)
-        for name in members:
-            if name not in _LOG_NAMES:
-                raise Malformed(f"{name[:80]!a} is no setting: {', '.join(_LOG_NAMES)} are")
-        now = self._logging()
-        for name in ("log_file", "log_format"):
-            if name in members and members[name] != now[name]:
-                raise NotSupported(f"{name} is set in the configuration, under log:")
-        self._log.set_level(_level(members, self._log.level))
-        return json_reply(self._logging())
+        set_logging(self._log, read_object(ask.body, self._max_depth))
+        return json_reply(logging_of(self._log.level))
 
     async def trace_settings(self, ask: Ask) -> Reply:
         """Say that nothing is traced.
@@ -92,16 +84,34 @@ class SettingPages:
         if "model" in ask.names:
             self._models.is_ready(ask.model)
 
-    def _logging(self) -> Document:
-        level = self._log.level
-        return {
-            "log_file": "",
-            "log_info": level <= Level.INFO,
-            "log_warning": level <= Level.WARNING,
-            "log_error": level <= Level.ERROR,
-            "log_verbose_level": int(level <= Level.DEBUG),
-            "log_format": "default",
-        }
+
+def logging_of(level: Level) -> Document:
+    """Return the protocol's words for what is logged."""
+    return {
+        "log_file": "",
+        "log_info": level <= Level.INFO,
+        "log_warning": level <= Level.WARNING,
+        "log_error": level <= Level.ERROR,
+        "log_verbose_level": int(level <= Level.DEBUG),
+        "log_format": "default",
+    }
+
+
+def set_logging(log: LogLevel, members: Members) -> None:
+    """Change what is logged; what is not named stays.
+
+    Raises:
+        Malformed: A setting is of the wrong kind, unknown, or contradicts another.
+        NotSupported: It is known, and cannot be changed here.
+    """
+    for name in members:
+        if name not in _LOG_NAMES:
+            raise Malformed(f"{name[:80]!a} is no setting: {', '.join(_LOG_NAMES)} are")
+    now = logging_of(log.level)
+    for name in ("log_file", "log_format"):
+        if name in members and members[name] != now[name]:
+            raise NotSupported(f"{name} is set in the configuration, under log:")
+    log.set_level(_level(members, log.level))
 
 
 def _level(members: Members, now: Level) -> Level:
