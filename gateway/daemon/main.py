@@ -22,7 +22,7 @@ from gateway.configuration.overrides import overridden
 from gateway.daemon.house import House
 from gateway.errors import ConfigError, GatewayError
 from gateway.operations.build import VERSION
-from gateway.operations.collector import settle_collector
+from gateway.operations.collector import CollectorPauses, settle_collector
 from gateway.operations.libraries import capture
 from gateway.operations.listen_fds import take_over
 from gateway.operations.log import log
@@ -117,11 +117,13 @@ class _Run:
     async def _live(self, reload: asyncio.Event) -> None:
         await self._open()
         settle_collector()
+        pauses = CollectorPauses(self.house.metrics.collector_pause)
         models, pipelines = self.house.counts()
         after_s = round(time.monotonic() - self.started_s, 3)
         self.manager.ready(self.house.pulse.words())
         log.event("ready", after_s=after_s, models=models, pipelines=pipelines)
         watch = asyncio.ensure_future(self.house.watch())
+        pauses.start()
         try:
             while True:
                 wait = asyncio.ensure_future(reload.wait())
@@ -133,6 +135,7 @@ class _Run:
                 reload.clear()
                 await self._reload()
         finally:
+            pauses.stop()
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
 

@@ -16,6 +16,7 @@ DURATION_BOUNDS_S: Final = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
+PAUSE_BOUNDS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.0083, 0.025, 0.1, 0.5)
 ROW_BOUNDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 
@@ -322,6 +323,15 @@ class Metrics:
         self.errors = _counter("gateway_errors", "Errors of requests, frames and models, by label.", "label")
         self.config_reloads = _counter(
             "gateway_config_reloads", "Reloads by outcome: applied, refused.", "outcome"
+        )
+        self.collector_pause = Histograms(
+            MetricKind(
+                "gateway_collector_pause_seconds",
+                "histogram",
+                "How long runs of the garbage collector held everything else, by generation: 0, 1, 2.",
+                ("generation",),
+            ),
+            PAUSE_BOUNDS_S,
         )
         self.ready = _gauge("gateway_ready", "1 while /readyz answers 200.")
         self.build_info = Gauges(

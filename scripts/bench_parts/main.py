@@ -10,6 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import cases
+import collector_cases
 import harness
 import lane_cases
 import memory_cases
@@ -23,6 +24,7 @@ CASES = {
     **lane_cases.CASES,
     **scaling_cases.CASES,
     **memory_cases.CASES,
+    **collector_cases.CASES,
     **serving_cases.CASES,
 }
 
