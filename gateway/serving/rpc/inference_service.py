@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.configuration.serving_settings import ServingSettings
 from gateway.errors import NotSupported, UnknownModel, UnknownRegion
 from gateway.operations.build import VERSION
+from gateway.operations.log import log as THE_LOG  # noqa: N812 - a default that callers may replace
 from gateway.serving.access.caller import ADMIN, ANYBODY, INFER, READ, Caller
 from gateway.serving.model_config import model_config
 from gateway.serving.model_view import Duration, Health, Models, ModelStatistics, Repository, TensorView
 from gateway.serving.regions import Regions, RegionView
+from gateway.serving.rest.setting_pages import LogLevel
 from gateway.serving.rpc.calls import Method
 from gateway.serving.rpc.protocol import INFERENCE, message
 
 # What is done of the protocol's extensions, in the protocol's words.
 EXTENSIONS: Final = (
-    "classification",
-    "sequence",
-    "model_repository",
-    "model_configuration",
-    "system_shared_memory",
     "binary_tensor_data",
+    "classification",
+    "logging",
+    "model_configuration",
+    "model_repository",
     "parameters",
+    "sequence",
     "statistics",
 )
+SHARED_MEMORY: Final = "system_shared_memory"
 _READY: Final = "READY"
-# Requests are traced by what they bring along, and the configuration says how the gateway logs.
-_TRACE_SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
-    "trace_level": ("OFF",),
-    "trace_rate": ("0",),
-    "trace_count": ("0",),
-    "log_frequency": ("0",),
-    "trace_file": ("",),
-    "trace_mode": ("opentelemetry",),
-}
-_LOG_SETTINGS: Final[Mapping[str, bool | int | str]] = {
-    "log_file": "",
-    "log_info": True,
-    "log_warning": True,
-    "log_error": True,
-    "log_verbose_level": 0,
-    "log_format": "default",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +42,36 @@ class Behind:
         repository: Models as administrators load them.
         health: Whether the gateway answers.
         regions: Memory that programs of this machine share.
+        log: What is logged.
     """
 
     models: Models
     repository: Repository
     health: Health
     regions: Regions
+    log: LogLevel = THE_LOG
 
 
 class InferenceService:
     """Answers; an instance for each door."""
 
-    def __init__(self, name: str, behind: Behind, regions_for: Callable[[Caller], Regions]) -> None:
+    def __init__(
+        self, settings: ServingSettings, behind: Behind, regions_for: Callable[[Caller], Regions]
+    ) -> None:
         """Prepare.
 
         Args:
-            name: What the server calls itself.
+            settings: What the server calls itself, and whether memory is shared.
             behind: Who knows the answers.
             regions_for: Returns the memory that a caller shares.
         """
-        self._name = name
+        self._name = settings.name
+        self._extensions = (*EXTENSIONS, SHARED_MEMORY) if settings.shared_memory.system else EXTENSIONS
         self._behind = behind
         self._regions_for = regions_for
 
     def methods(self) -> tuple[Method, ...]:
-        """Return every method of one request and one answer, but ModelInfer."""
+        """Return every method of one request and one answer, but ModelInfer and the settings."""
         table: tuple[tuple[str, str, Callable[[Any, Caller], Any]], ...] = (
             ("ServerLive", ANYBODY, self._server_live),
             ("ServerReady", ANYBODY, self._server_ready),
@@ -98,9 +90,7 @@ class InferenceService:
             ("CudaSharedMemoryRegister", INFER, _cuda_register),
             ("CudaSharedMemoryUnregister", INFER, _cuda_unregister),
         )
-        fixed = tuple(Method(INFERENCE, name, _needing(need), answer) for name, need, answer in table)
-        settings = (("TraceSetting", _trace_setting), ("LogSettings", _log_settings))
-        return (*fixed, *(Method(INFERENCE, name, _to_change, answer) for name, answer in settings))
+        return tuple(Method(INFERENCE, name, _needing(need), answer) for name, need, answer in table)
 
     def _server_live(self, _request: Any, _caller: Caller) -> Any:
         return _made("ServerLiveResponse", live=self._behind.health.is_live())
@@ -116,7 +106,7 @@ class InferenceService:
         return _made("ModelReadyResponse", ready=ready)
 
     def _server_metadata(self, _request: Any, _caller: Caller) -> Any:
-        return _made("ServerMetadataResponse", name=self._name, version=VERSION, extensions=EXTENSIONS)
+        return _made("ServerMetadataResponse", name=self._name, version=VERSION, extensions=self._extensions)
 
     def _model_metadata(self, request: Any, _caller: Caller) -> Any:
         view = self._behind.models.view(request.name, request.version)
@@ -194,11 +184,6 @@ def _needing(need: str) -> Callable[[Any], str]:
     return lambda _request: need
 
 
-def _to_change(request: Any) -> str:
-    """Return the scope of a method that reads settings, or changes those that a request names."""
-    return ADMIN if request.settings else READ
-
-
 def _refuse_repository(request: Any) -> None:
     if request.repository_name:
         raise NotSupported("there is one repository, without a name: leave repository_name empty")
@@ -235,29 +220,3 @@ def _cuda_register(_request: Any, _caller: Caller) -> Any:
 
 def _cuda_unregister(_request: Any, _caller: Caller) -> Any:
     return _made("CudaSharedMemoryUnregisterResponse")
-
-
-def _trace_setting(request: Any, _caller: Caller) -> Any:
-    for name, asked in request.settings.items():
-        if tuple(asked.value) not in ((), _TRACE_SETTINGS.get(name)):
-            raise NotSupported(f"{name[:80]!a} stays as it is: send traceparent with a request to trace it")
-    made = _made("TraceSettingResponse")
-    for name, values in _TRACE_SETTINGS.items():
-        made.settings[name].value.extend(values)
-    return made
-
-
-def _log_settings(request: Any, _caller: Caller) -> Any:
-    for name, asked in request.settings.items():
-        chosen = asked.WhichOneof("parameter_choice")
-        if chosen is not None and getattr(asked, chosen) != _LOG_SETTINGS.get(name):
-            raise NotSupported(f"{name[:80]!a} stays as it is: the log's configuration is under log:")
-    made = _made("LogSettingsResponse")
-    for name, value in _LOG_SETTINGS.items():
-        if isinstance(value, bool):
-            made.settings[name].bool_param = value
-        elif isinstance(value, int):
-            made.settings[name].uint32_param = value
-        else:
-            made.settings[name].string_param = value
-    return made

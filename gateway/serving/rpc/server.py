@@ -30,6 +30,7 @@ from gateway.serving.rpc.mesh_service import Memory, MeshService
 from gateway.serving.rpc.options import server_options
 from gateway.serving.rpc.reflection_service import METHOD as REFLECTION_METHOD
 from gateway.serving.rpc.reflection_service import ReflectionService
+from gateway.serving.rpc.setting_service import SettingService
 from gateway.serving.rpc.streaming import Stream, room_of
 from gateway.serving.rpc.tls import credentials_of
 from gateway.serving.rpc.writing import response
@@ -156,7 +157,8 @@ class RpcServer:
         import grpc
 
         methods: list[Method] = [*self._health.methods()]
-        methods += InferenceService(self._settings.name, self._behind, self._asking.regions_for).methods()
+        methods += InferenceService(self._settings, self._behind, self._asking.regions_for).methods()
+        methods += SettingService(self._behind.log, self._behind.models).methods()
         if self._memory is not None:
             behind = self._behind
             methods += MeshService(behind.models, behind.repository, behind.health, self._memory).methods()

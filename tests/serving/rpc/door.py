@@ -13,6 +13,7 @@ import numpy as np
 
 from gateway.configuration.serving_settings import GrpcSettings, ServingSettings
 from gateway.errors import DeadlineQueued, LoadFailed, Malformed, UnknownModel
+from gateway.operations.events import Level as Severity
 from gateway.operations.metrics import Metrics
 from gateway.serving.access.gate import Gate
 from gateway.serving.access.opening import gate_of
@@ -176,6 +177,15 @@ class InMemory:
         self.changed.clear()
 
 
+class Level:
+    """A log of which nothing but the level is there."""
+
+    level = Severity.INFO
+
+    def set_level(self, level: Severity) -> None:
+        self.level = level
+
+
 class Ready:
     """``Health`` of the models."""
 
@@ -217,7 +227,7 @@ async def open_door(
     gate = gate_of(settings, [settings.grpc.listen], metrics)
     inside = models or InMemory()
     regions = LocalRegions(settings.shared_memory)
-    behind = Behind(inside, inside, Ready(inside), regions)
+    behind = Behind(inside, inside, Ready(inside), regions, Level())
     server = RpcServer(behind, settings, gate, metrics.door_requests, inside if mesh else None)
     async with server:
         yield Door(server, inside, metrics, gate, regions)

@@ -104,20 +104,38 @@ def test_the_repository() -> None:
     in_thread(work)
 
 
-def test_settings_are_read_and_changes_are_refused() -> None:
+def test_tracing_is_off_and_stays_off() -> None:
     def work(client: Any, _door: Door) -> None:
         assert list(client.get_trace_settings().settings["trace_level"].value) == ["OFF"]
-        assert client.get_log_settings().settings["log_info"].bool_param is True
-        client.update_trace_settings(settings={"trace_level": ["OFF"]})
-        client.update_log_settings({"log_verbose_level": 0})
-        changes: list[Callable[[], Any]] = [
-            lambda: client.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"]}),
-            lambda: client.update_log_settings({"log_info": False}),
+        client.update_trace_settings("add", settings={"trace_level": ["OFF"], "trace_rate": None})
+        changes: list[tuple[Callable[[], Any], str]] = [
+            (lambda: client.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"]}), "UNIMPLEMENTED"),
+            (lambda: client.update_trace_settings(settings={"nonsense": ["1"]}), "INVALID_ARGUMENT"),
+            (lambda: client.get_trace_settings("nope"), "NOT_FOUND"),
         ]
-        for change in changes:
+        for change, status in changes:
             with pytest.raises(InferenceServerException) as caught:
                 change()
-            assert caught.value.status() == "StatusCode.UNIMPLEMENTED"
+            assert caught.value.status() == f"StatusCode.{status}"
+
+    in_thread(work)
+
+
+def test_the_log_is_set_in_the_words_of_the_protocol() -> None:
+    def work(client: Any, _door: Door) -> None:
+        said = client.get_log_settings().settings
+        assert (said["log_info"].bool_param, said["log_verbose_level"].uint32_param) == (True, 0)
+        assert said["log_format"].string_param == "default"
+        assert client.update_log_settings({"log_info": False}).settings["log_info"].bool_param is False
+        assert client.update_log_settings({"log_verbose_level": 1}).settings["log_info"].bool_param is True
+        for change, status in (
+            ({"log_format": "ISO8601"}, "UNIMPLEMENTED"),
+            ({"log_error": False}, "INVALID_ARGUMENT"),
+            ({"nonsense": True}, "INVALID_ARGUMENT"),
+        ):
+            with pytest.raises(InferenceServerException) as caught:
+                client.update_log_settings(change)
+            assert caught.value.status() == f"StatusCode.{status}"
 
     in_thread(work)
 
