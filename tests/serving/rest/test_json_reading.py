@@ -48,6 +48,30 @@ def test_a_key_that_stands_twice_is_refused_wherever_it_stands(text: bytes) -> N
         read_json(text, 32)
 
 
+LONG = b"[" + b",".join([b"1.5"] * 5000) + b"]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"data":%s,"data":%s}',
+        b'{"inputs":[{"name":"x:0","data":%s},{"name":"y","data":%s,"name":"z"}]}',
+        b'{"inputs":[{"data":%s,"parameters":{"a":1,"a":{}}},{"data":%s}]}',
+        b'{"a":"\\u003a","data":%s,"b":1,"b":%s}',
+    ],
+)
+def test_a_key_that_stands_twice_is_found_in_long_texts_too(text: bytes) -> None:
+    with pytest.raises(Malformed, match="twice"):
+        read_json(text % (LONG, LONG), 32)
+
+
+def test_long_texts_are_read_whole() -> None:
+    text = b'{"inputs":[{"name":"x:{0}","data":%s,"mixed":[1,{"a":2}]}],"id":"\\u0041"}' % LONG
+    assert read_json(text, 32) == json.loads(text)
+    text = b'{"inputs":[{"name":"x:{0}","data":%s}],"id":"A"}' % LONG
+    assert read_json(text, 32) == json.loads(text)
+
+
 @given(st.dictionaries(WORDS, TREES, min_size=1, max_size=3), st.data())
 def test_no_doubled_key_gets_through(tree: dict[str, Any], data: st.DataObject) -> None:
     key = data.draw(st.sampled_from(sorted(tree)))
