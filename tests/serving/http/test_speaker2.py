@@ -227,6 +227,31 @@ def test_an_early_answer_tells_the_client_to_send_no_more() -> None:
     run(work, refuse)
 
 
+def test_what_an_application_never_took_is_given_back_to_the_window() -> None:
+    go = asyncio.Event()
+
+    async def deaf(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await go.wait()
+        go.clear()
+        await answer(send, b"too large", 413)
+
+    async def work(listener: Listener) -> None:
+        window = HttpLimits().ahead_bytes
+        async with h2_client(listener) as asking:
+            for _ in range(3 * HttpLimits().window_bytes // window):
+                stream = asking.ask("/a", "POST", more=True)
+                while asking.machine.local_flow_control_window(stream) < window:
+                    await asking.turn()
+                assert asking.push(stream, b"b" * window, ends=False) == window
+                (connection,) = await _connections(listener)
+                await until(lambda: _exchange(connection).unacknowledged == window)  # noqa: B023
+                go.set()
+                assert (await asking.answered(stream)).status == 413
+                await until(lambda: not connection.tasks())  # noqa: B023
+
+    run(work, deaf)
+
+
 def test_a_broken_application_ends_its_stream_alone(capfd: pytest.CaptureFixture[str]) -> None:
     async def broken(scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["path"] == "/broken-stream":
