@@ -33,7 +33,7 @@ Figures = dict[str, Any]
 CONNECTIONS: Final = 8
 SECONDS: Final = 3.0
 GOAL: Final = (
-    "throughput >= script, triton, mlserver, litserve; over flask >= 5 (or 0.9 of the ceiling), its full-load "
+    "throughput >= script, triton, mlserver, litserve; over flask >= 5 (or 0.9 of the ceiling), its "
     "p99 / 6; alone p50 <= 0.8 of the best; stream >= 2 unary; memory removes >= 60 %; late p99 <= 5 ms; "
     "0 done for who left; 1,000 idle <= 30 MB; memory flat"
 )
