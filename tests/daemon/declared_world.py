@@ -18,7 +18,7 @@ from gateway.daemon.loading import Loading
 from gateway.daemon.model_version import Changed
 from gateway.daemon.room import Room
 from gateway.daemon.wishes import Wishes
-from gateway.errors import UnknownModel
+from gateway.errors import GatewayError, UnknownModel
 from gateway.inference.choosing import Chooser, Unheard
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.proof_cache import ProofCache
@@ -225,3 +225,26 @@ async def world(folder: Path, settings: Settings) -> AsyncIterator[World]:
 def lived(test: Callable[[], Any], limit_s: float = 60.0) -> None:
     """Run a test's coroutine function within a limit."""
     asyncio.run(asyncio.wait_for(test(), limit_s))
+
+
+def release(made: World, number: str, folder: Path) -> None:
+    """Put a release of the motion model where the store would have it."""
+    made.releases.folders["motion", number] = str(model(folder, f"release-{number}", f"{number}.0.0"))
+
+
+def asking(made: World, names: list[str]) -> tuple[asyncio.Event, asyncio.Future[int], list[GatewayError]]:
+    """Ask names in turn until the event is set; returns how many were answered, and what was not."""
+    over, errors = asyncio.Event(), list[GatewayError]()
+
+    async def ask() -> int:
+        count = 0
+        while not over.is_set():
+            for name in names:
+                try:
+                    await made.infer(name, key=f"c{count % 7}")
+                    count += 1
+                except GatewayError as error:
+                    errors.append(error)
+        return count
+
+    return over, asyncio.ensure_future(ask()), errors

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,6 @@ import pytest
 
 from gateway.configuration.serving_settings import AliasSettings
 from gateway.daemon.alias_table import AliasState
-from gateway.daemon.lane_costs import LaneCost
 from gateway.errors import (
     AlreadyThere,
     GatewayError,
@@ -23,37 +20,15 @@ from gateway.errors import (
     NotSupported,
     UnknownModel,
 )
-from tests.daemon.declared_world import GIB, World, lived, model, settings_of, targets, world
-
-
-def _release(made: World, number: str, folder: Path) -> None:
-    made.releases.folders["motion", number] = str(model(folder, f"release-{number}", f"{number}.0.0"))
-
-
-def _asking(made: World, names: list[str]) -> tuple[asyncio.Event, asyncio.Future[int], list[GatewayError]]:
-    """Ask names in turn until the event is set; returns how many were answered, and what was not."""
-    over, errors = asyncio.Event(), list[GatewayError]()
-
-    async def ask() -> int:
-        count = 0
-        while not over.is_set():
-            for name in names:
-                try:
-                    await made.infer(name, key=f"c{count % 7}")
-                    count += 1
-                except GatewayError as error:
-                    errors.append(error)
-        return count
-
-    return over, asyncio.ensure_future(ask()), errors
+from tests.daemon.declared_world import asking, lived, model, release, settings_of, targets, world
 
 
 def test_an_alias_moves_once_its_new_target_serves_and_no_request_is_lost(tmp_path: Path) -> None:
     async def test() -> None:
         settings = settings_of({"motion": model(tmp_path, "motion")}, aliases={"detector": {"motion": 1}})
         async with world(tmp_path, settings) as made:
-            _release(made, "8", tmp_path)
-            over, asked, errors = _asking(made, ["detector", "motion"])
+            release(made, "8", tmp_path)
+            over, asked, errors = asking(made, ["detector", "motion"])
             moving = asyncio.ensure_future(
                 made.wishes.set_alias("detector", targets({"motion@8": 1}), targets({"motion": 1}))
             )
@@ -105,7 +80,7 @@ def test_an_alias_stays_where_it_was_if_its_new_target_does_not_load(tmp_path: P
     async def test() -> None:
         settings = settings_of({"motion": model(tmp_path, "motion")}, aliases={"detector": {"motion": 1}})
         async with world(tmp_path, settings) as made:
-            _release(made, "8", tmp_path)
+            release(made, "8", tmp_path)
             broken = Path(made.releases.folders["motion", "8"]) / "motion_int8.tflite"
             good = broken.read_bytes()
             broken.write_bytes(b"no model")
@@ -143,7 +118,7 @@ def test_of_two_changes_under_way_the_later_one_counts(tmp_path: Path) -> None:
     async def test() -> None:
         settings = settings_of({"motion": model(tmp_path, "motion")}, aliases={"detector": {"motion": 1}})
         async with world(tmp_path, settings) as made:
-            _release(made, "8", tmp_path)
+            release(made, "8", tmp_path)
             first = asyncio.ensure_future(made.wishes.set_alias("detector", targets({"motion@8": 1})))
             await asyncio.sleep(0)
             await made.wishes.set_alias("detector", targets({"motion@0": 1}))
@@ -211,58 +186,12 @@ def test_a_share_whose_model_is_unloaded_goes_to_the_others(tmp_path: Path) -> N
 # Where updates and the rest meet.
 
 
-def test_what_an_update_replaces_goes_on_beside_it_if_an_alias_names_it(tmp_path: Path) -> None:
-    async def test() -> None:
-        settings = settings_of({"motion": model(tmp_path, "motion")}, aliases={})
-        async with world(tmp_path, settings) as made:
-            for number in ("7", "8"):
-                _release(made, number, tmp_path)
-            await made.switch("motion", "7")
-            await made.wishes.set_alias("detector", targets({"motion@7": 90, "motion@8": 10}))
-            seven = made.catalog.versions["motion"]
-            over, asked, errors = _asking(made, ["detector", "motion"])
-            await made.switch("motion", "8")
-            await made.settled()
-            over.set()
-            assert await asked > 0
-            assert errors == []
-            assert await made.version_of("motion") == "8.0.0"
-            assert made.beside.versions == {("motion", "7"): seven}  # the very lanes that served
-            assert await made.version_of("detector", "7") == "7.0.0"
-            assert await made.version_of("detector", "8") == "8.0.0"
-            await made.switch("motion", "7")
-            await made.settled()
-            assert made.beside.versions.keys() == {("motion", "8")}
-            assert errors == []
-
-    lived(test)
-
-
-def test_a_release_that_was_rolled_back_answers_nobody_whatever_an_alias_says(tmp_path: Path) -> None:
-    async def test() -> None:
-        settings = settings_of({"motion": model(tmp_path, "motion")}, aliases={})
-        async with world(tmp_path, settings) as made:
-            for number in ("7", "8"):
-                _release(made, number, tmp_path)
-            await made.switch("motion", "8")
-            await made.wishes.set_alias("detector", targets({"motion@7": 50, "motion@8": 50}))
-            made.releases.bad.add(("motion", "8"))
-            await made.switch("motion", "7")
-            assert ("motion", "8") not in made.beside.versions  # from the very turn of the switch
-            await made.settled()
-            assert ("motion", "8") not in made.beside.versions
-            answered = {await made.version_of("detector", key=f"k{number}") for number in range(12)}
-            assert answered == {"7.0.0"}
-
-    lived(test)
-
-
 def test_a_load_by_order_does_not_undo_an_update_that_came_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
         async with world(tmp_path, settings_of({"motion": model(tmp_path, "motion")})) as made:
-            _release(made, "8", tmp_path)
+            release(made, "8", tmp_path)
             choose, began, go_on = made.catalog.maker.choose, asyncio.Event(), asyncio.Event()
 
             async def slow(plan: object) -> object:
@@ -375,7 +304,7 @@ def test_an_order_ends_every_release_of_a_model_and_another_brings_them_back(tmp
     async def test() -> None:
         settings = settings_of({"motion": model(tmp_path, "motion")})
         async with world(tmp_path, settings) as made:
-            _release(made, "8", tmp_path)
+            release(made, "8", tmp_path)
             await made.wishes.set_alias("detector", targets({"motion@0": 1, "motion@8": 1}))
             assert made.beside.versions.keys() == {("motion", "8")}
             await made.wishes.unload("motion")
@@ -388,44 +317,5 @@ def test_an_order_ends_every_release_of_a_model_and_another_brings_them_back(tmp
             await made.wishes.set_alias("other", targets({"motion@8": 1}))
             assert await made.version_of("other") == "8.0.0"
             assert await made.version_of("motion") == "1.0.0"
-
-    lived(test)
-
-
-def test_a_release_that_does_not_fit_beside_another_leaves_the_alias_where_it_was(tmp_path: Path) -> None:
-    async def test() -> None:
-        settings = settings_of({"motion": model(tmp_path, "motion")}, aliases={"detector": {"motion": 1}})
-        async with world(tmp_path, settings) as made:
-            _release(made, "8", tmp_path)
-            made.costs = {"motion": LaneCost(None, 100 << 20)}
-            made.available((GIB * 15 // 100) + (50 << 20))
-            with pytest.raises(NotReady, match="takes 100 MiB and 50 MiB of memory may be taken"):
-                await made.wishes.set_alias("detector", targets({"motion@8": 1}))
-            assert await made.version_of("detector") == "1.0.0"
-            made.available(GIB)
-            await made.settled()
-            assert await made.version_of("detector") == "8.0.0"
-
-    lived(test)
-
-
-def test_a_release_beside_another_whose_workers_died_for_good_is_started_anew(tmp_path: Path) -> None:
-    async def test() -> None:
-        settings = settings_of({"motion": model(tmp_path, "motion")}, aliases={"detector": {"motion": 1}})
-        few = replace(settings.inference, crash_limit=1)
-        async with world(tmp_path, replace(settings, inference=few)) as made:
-            _release(made, "8", tmp_path)
-            await made.wishes.set_alias("detector", targets({"motion": 1, "motion@8": 1}))
-            following = asyncio.ensure_future(made.wishes.run())
-            old = made.beside.versions["motion", "8"]
-            (lane,) = old.scheduler.pool.lanes
-            os.kill(lane.pid, signal.SIGKILL)
-            while made.beside.versions.get(("motion", "8"), old) is old:
-                if old.watch.lost_because:  # meanwhile its share is answered by the other target
-                    keys = [f"k{number}" for number in range(12)]
-                    assert {await made.version_of("detector", key=key) for key in keys} <= {"1.0.0", "8.0.0"}
-                await asyncio.sleep(0.01)
-            assert await made.version_of("detector", "8") == "8.0.0"
-            following.cancel()
 
     lived(test)
