@@ -14,6 +14,7 @@ from gateway.daemon.cold_shape import ColdShapes
 from gateway.daemon.model_counts import ModelCounts, ModelMemory
 from gateway.daemon.mqtt_requests import MqttRequests, RequestPorts
 from gateway.daemon.request_codec import RequestCodec
+from gateway.mqtt.connection import Connection
 from gateway.mqtt.link import Link
 from gateway.operations.log import log
 from gateway.serving.access.opening import check_bound, configured_policy, gate_of
@@ -47,6 +48,7 @@ class HouseDoors:
 
     Attributes:
         models: The service behind all of them.
+        broker: The connection over which requests come; None where they do not.
     """
 
     def __init__(self, house: House, handed: HandedOver) -> None:
@@ -63,6 +65,7 @@ class HouseDoors:
         self._listeners: list[Listener] = []
         self._bound: list[str] = []
         self._stack = contextlib.AsyncExitStack()
+        self.broker: Connection | None = None
         self._gate = gate_of(settings.serving, self._configured_addresses(), house.metrics)
         counts = ModelCounts(house.catalog.versions, house.wishes.beside.versions)
         cold = ColdShapes(lambda: house.settings, house.updates.folder_of)
@@ -115,7 +118,9 @@ class HouseDoors:
         house = self._house
         topics = AnswerTopics(lambda: house.settings, house.id, link)
         ports = RequestPorts(self.models, RequestCodec(serving, self.models), topics.check, house.metrics)
-        await self._stack.enter_async_context(MqttRequests(self._settings, house.id, ports))
+        door = MqttRequests(self._settings, house.id, ports)
+        await self._stack.enter_async_context(door)
+        self.broker = door.connection
 
     def check(self, settings: Settings) -> None:
         """Hold other settings to the addresses that are bound.

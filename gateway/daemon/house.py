@@ -168,7 +168,8 @@ class House:
         own = [self._canaries.run(self.pulse.beat), self.autoscaler.run(), self.wishes.run()]
         ours = [asyncio.ensure_future(each) for each in own]
         tasks = [*ours]
-        tasks += [c.task for c in (self.link.data, self.link.control) if c.task is not None]
+        connections = (self.link.data, self.link.control, self.doors.broker)
+        tasks += [c.task for c in connections if c is not None and c.task is not None]
         tasks += [*self.updates.tasks, *self.drop_ins.tasks]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

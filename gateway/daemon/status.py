@@ -68,6 +68,8 @@ class StatusPage:
         if link is not None:
             yield "data", link.data.connected
             yield "control", link.control.connected
+        if self._house.doors.broker is not None:
+            yield "requests", self._house.doors.broker.connected
 
     def _sensors(self, now_s: float) -> list[dict[str, object]]:
         sensing = self._house.sensing

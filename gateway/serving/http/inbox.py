@@ -45,6 +45,11 @@ class Inbox:
         self._wake()
 
     @property
+    def is_gone(self) -> bool:
+        """Whether the application may have heard that its client is gone; it need not answer then."""
+        return self._is_gone
+
+    @property
     def is_waited_for(self) -> bool:
         """Whether the application wants a body of which nothing has arrived."""
         return not self._pieces and not self.is_whole and not self._is_gone

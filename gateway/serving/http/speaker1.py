@@ -144,7 +144,9 @@ class Speaker1:
     async def _serve(self, exchange: Exchange) -> None:
         try:
             await self._app(exchange.scope, exchange.receive, exchange.send)
-            if not exchange.is_done and not self._wire.is_over:
+            if not exchange.is_done and exchange.inbox.is_gone:
+                self._wire.abort()  # nobody is there to be answered
+            elif not exchange.is_done and not self._wire.is_over:
                 self._broke(exchange, RuntimeError("the application ended before its response did"))
         except Exception as error:  # noqa: BLE001 - a broken application must not end the listener
             self._broke(exchange, error)
