@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 
 from gateway.cli.settings_file import DEFAULT_FILE
 
@@ -31,6 +32,9 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ConfigError: The file is wrong.
     """
+    gc.disable()  # a sixth of the time that importing takes, and none of what is imported is garbage
     from gateway.daemon.main import main
 
+    gc.freeze()
+    gc.enable()
     return main(options.config, tuple(options.set))
