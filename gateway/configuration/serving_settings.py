@@ -16,7 +16,7 @@ class GrpcSettings:
     """The gRPC door."""
 
     enabled: bool = option("Serve the Open Inference Protocol over gRPC.", True)
-    listen: str = option("Address and port, or unix:/path for programs of this machine.", "127.0.0.1:8081")
+    listen: str = option("Address and port, or unix:/path for programs of this machine.", "127.0.0.1:8001")
     max_message_bytes: int = option("Largest message taken.", 67_108_864, minimum=1024, maximum=2_147_483_647)
     reflection: bool = option("Answer server reflection, for tools such as grpcurl.", True)
 

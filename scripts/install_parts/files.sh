@@ -127,7 +127,13 @@ add_instance() {
     made=$(mktemp)
     # Two gateways of one name would push each other off the broker.
     sed -E "0,/^  id: .*/s//  id: \"$instance\"/" "$home/shipped-gateway.yaml" >"$made" 2>/dev/null || true
-    if [[ -n $port ]]; then sed -i -E "s/^  listen: .*/  listen: 127.0.0.1:$port/" "$made"; fi
+    # As far from the HTTP port as the first gateway's: 8080 and 8001.
+    local rpc=unix:/run/$unit/grpc
+    if [[ -n $port ]]; then
+        sed -i -E "s/^  listen: .*/  listen: 127.0.0.1:$port/" "$made"
+        if ((10#$port > 79)); then rpc=127.0.0.1:$((10#$port - 79)); fi
+    fi
+    sed -i -E "s|^    listen: 127.0.0.1:8001$|    listen: $rpc|" "$made"
     if [[ -e $file ]]; then
         say "$file is there and stays"
     else

@@ -42,6 +42,8 @@ def test_several_gateways_live_side_by_side(gateway: Installed) -> None:
     door = "http://127.0.0.1:8081"
     gateway.until(lambda: gateway.is_ready(door), "the second ready")
     assert gateway.is_ready()
+    for grpc in (8001, 8002):
+        box.run("/bin/bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{grpc}")
     assert gateway.page("/healthz", "/run/gateway@line2/http")[0] == 200
     one, two = gateway.state()["MainPID"], box.show("gateway@line2.service", "MainPID")["MainPID"]
     assert one != two
