@@ -152,7 +152,7 @@ def test_what_a_worker_counts_reaches_the_observer(monkeypatch: pytest.MonkeyPat
             dataplane.submit(request(payload(SLOW)), answers, "one")
             (lane,) = scheduler.pool.lanes
             head = {"t": "done", "n": 0, "started": 0.0, "ended": 1.0, "faults": 3}
-            _Channel(lane).data_received(encode({**head, "members": [[None, None, 0, {}]]}))
+            _Channel(lane).data_received(encode({**head, "members": [[None, None, 0, {}, []]]}))
             await answers.all_of(1)
             assert seen.faults == [3]
 
