@@ -150,5 +150,7 @@ def test_where_standard_error_is_the_journal_s_entries_with_fields_are_written(
         journald.close()
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(60) == 0
-    assert (daemon.marked[0], daemon.marked[-1]) == ("stopping", "stopped")
+    # The connection for requests may still have been coming up.
+    assert "stopping" in daemon.marked
+    assert daemon.marked[-1] == "stopped"
     assert daemon.marked == [event["event"] for event in daemon.events]
