@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from gateway.configuration.settings import Settings
 from gateway.errors import GatewayError, NotReady
 from gateway.inference.card import read_folder
 from gateway.inference.model_shape import ModelShape
 from gateway.model import CardTensor, ModelCard
 from gateway.tensor import DTYPES, TensorSpec
 
-# Returns the folder of the release that a model serves; None for the configured one.
-FolderOf = Callable[[str], str | None]
+# Returns the folder from which a model is to serve.
+FolderOf = Callable[[str], str]
 
 
 class ColdShapes:
     """Reads cards of models that are loaded on demand."""
 
-    def __init__(self, settings: Callable[[], Settings], folder_of: FolderOf) -> None:
+    def __init__(self, folder_of: FolderOf) -> None:
         """Prepare.
 
         Args:
-            settings: Returns what is configured now.
-            folder_of: Returns the folder of the release that a model serves.
+            folder_of: Returns the folder from which a model is to serve.
         """
-        self._settings = settings
         self._folder_of = folder_of
 
     def of(self, name: str) -> tuple[ModelCard, ModelShape]:
@@ -34,9 +31,8 @@ class ColdShapes:
         Raises:
             NotReady: The card cannot be read.
         """
-        folder = self._folder_of(name) or self._settings().models[name].path
         try:
-            found = read_folder(folder)
+            found = read_folder(self._folder_of(name))
         except GatewayError as error:
             raise NotReady(f"model {name} is not loaded, and {error.message}", model=name) from error
         return found.card, shape_of(found.card, found.labels)

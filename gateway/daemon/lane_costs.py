@@ -55,6 +55,12 @@ class LaneCost:
     another_bytes: int | None = None
     bound_bytes: int | None = None
 
+    def of_lanes(self, lanes: int) -> int:
+        """Return what so many lanes take at most, in bytes; 0 if nothing could be measured."""
+        if not self.bound_bytes or lanes < 1:
+            return 0
+        return self.bound_bytes + (self.another_bytes or self.bound_bytes) * (lanes - 1)
+
 
 @dataclass(frozen=True, slots=True)
 class _Measured:

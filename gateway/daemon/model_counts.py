@@ -74,6 +74,5 @@ class ModelMemory:
         """
         if name not in self._known():
             raise UnknownModel(f"no model is named {name!r}", model=name)
-        cost, version = self._cost_of(name), self._serving.get(name)
-        lanes = version.scheduler.pool.wanted if version is not None else 1
-        return (cost.bound_bytes or 0) + (cost.another_bytes or cost.bound_bytes or 0) * max(0, lanes - 1)
+        version = self._serving.get(name)
+        return self._cost_of(name).of_lanes(version.scheduler.pool.wanted if version is not None else 1)

@@ -107,7 +107,7 @@ class Room:
         version, configured = self._versions.get(model), self._settings().models.get(model)
         if version is None or configured is None or configured.load != "on_demand":
             return None
-        cost = self._bytes_of(self._cost_of(model), version.scheduler.pool.wanted)
+        cost = self._cost_of(model).of_lanes(version.scheduler.pool.wanted)
         in_use = not version.is_idle or bool(self._busy(model))
         return OnDemand(model, version.since_s, version.used_s, cost or None, in_use)
 
@@ -115,13 +115,7 @@ class Room:
         """Return what a load takes: as measured when it served, else as its proof did."""
         cost = self._cost_of(model)
         cost = cost if cost.bound_bytes else self._remembered.get(model, cost)
-        return self._bytes_of(cost, lanes) or max(0, choice.proof.memory_bytes) * lanes
-
-    @staticmethod
-    def _bytes_of(cost: LaneCost, lanes: int) -> int:
-        if not cost.bound_bytes or lanes < 1:
-            return 0
-        return cost.bound_bytes + (cost.another_bytes or cost.bound_bytes) * (lanes - 1)
+        return cost.of_lanes(lanes) or max(0, choice.proof.memory_bytes) * lanes
 
     def _takes_of(self, model: str, device: str) -> bool:
         """Return whether a model's lanes take the memory of a device."""

@@ -176,16 +176,8 @@ class Inferring:
     def statistics(self, name: str = "", version: str = "") -> Sequence[ModelStatistics]:
         """Return what models did; see ``Models``."""
         if name:
-            self.is_known(name, version)
+            self.is_ready(name, version)  # raises what is to be raised of a name that nothing has
         return self._counts_of(name, version)
-
-    def is_known(self, name: str, version: str) -> None:
-        """See that something has this name and version.
-
-        Raises:
-            UnknownModel: Nothing has.
-        """
-        self.is_ready(name, version)
 
     async def infer(self, call: InferCall) -> InferReply:
         """Answer a call; see ``Models``."""

@@ -8,12 +8,14 @@ import http.client
 import os
 import socket
 import stat
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 _MODE: Final = 0o660
 _BACKLOG: Final = 100
+_CREDENTIALS: Final = struct.Struct("3i")  # process, user, group
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,17 @@ def clear_path(path: str) -> None:
             Path(path).unlink()
     elif code != errno.ENOENT:
         raise OSError(errno.EADDRINUSE, f"cannot listen at {path}: somebody listens there already")
+
+
+def user_of(sock: socket.socket) -> int:
+    """Return the user of the process at the other end, as it was when it connected.
+
+    Raises:
+        OSError: The kernel does not say.
+    """
+    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, uid, _ = _CREDENTIALS.unpack(data)
+    return int(uid)
 
 
 class PathConnection(http.client.HTTPConnection):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
-import struct
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gateway.serving.access.networks import client_of, is_loopback
 from gateway.serving.http.scope import Ends
+from gateway.serving.unix_socket import user_of
 
 LOCAL: Final = "gateway.local"
-_UCRED: Final = struct.Struct("3i")
 _VERSIONS: Final[Mapping[str, int]] = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 # The kinds of names in a certificate, the most telling first.
 _KINDS: Final = ("URI", "DNS", "email", "IP Address")
@@ -46,27 +45,7 @@ def find_ends(transport: asyncio.Transport) -> Ends:
 def origin(transport: asyncio.Transport) -> str:
     """Return whom a connection is counted for: an address, a /64 of IPv6; empty for this machine."""
     pair = _pair(transport, "peername")
-    if pair is None or is_loopback(pair[0]):
-        return ""
-    address = _parsed(pair[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        mapped = address.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
-    return pair[0]
-
-
-def is_loopback(text: str) -> bool:
-    """Return whether an address is this machine's own."""
-    address = _parsed(text)
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback) if address is not None else False
-
-
-def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
+    return "" if pair is None or is_loopback(pair[0]) else client_of(pair[0])
 
 
 def _pair(transport: asyncio.Transport, which: str) -> tuple[str, int] | None:
@@ -77,10 +56,9 @@ def _pair(transport: asyncio.Transport, which: str) -> tuple[str, int] | None:
 def _user(sock: socket.socket) -> Mapping[str, int]:
     """Return the user at the other end of a Unix socket, as the kernel vouches for it."""
     try:
-        found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        return {"uid": user_of(sock)}
     except OSError:
         return {}
-    return {"uid": _UCRED.unpack(found)[1]}
 
 
 def _tls(connection: ssl.SSLObject | None) -> Mapping[str, Any] | None:

@@ -40,8 +40,9 @@ from gateway.serving.shared_memory.door_words import (
 )
 from gateway.serving.shared_memory.known_words import Known, KnownWords
 from gateway.serving.shared_memory.names import check_region_name, no_region
-from gateway.serving.shared_memory.packets import SENDING, Closer, Received, receive, user_of
+from gateway.serving.shared_memory.packets import SENDING, Closer, Received, receive
 from gateway.serving.shared_memory.sealed import SealedMemory, is_memory
+from gateway.serving.unix_socket import user_of
 
 _MOST_DRAINED: Final = 64
 METHODS: Final = ("share", "release", "describe", "infer")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import os
 import socket
-import struct
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ _RECEIVING: Final = int(socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
 _CUT, _LOST = int(socket.MSG_TRUNC), int(socket.MSG_CTRUNC)
 SENDING: Final = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 _NOTHING: Final[tuple[int, ...]] = ()
-_CREDENTIALS: Final = struct.Struct("iII")
 _MOST_CLOSING: Final = 8
 
 
@@ -60,13 +58,6 @@ def receive(sock: socket.socket, buffer: bytearray) -> Received:
             whole.frombytes(data[: len(data) // _FD_BYTES * _FD_BYTES])
             fds += whole
     return Received(size, tuple(fds), bool(flags & _CUT), bool(flags & _LOST))
-
-
-def user_of(sock: socket.socket) -> int:
-    """Return the user of the process at the other end, as it was when it connected."""
-    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, uid, _ = _CREDENTIALS.unpack(data)
-    return int(uid)
 
 
 class Closer:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.serving.access.networks import is_loopback
 from gateway.serving.asgi import Receive, Scope, Send
-from gateway.serving.http.ends import is_loopback, names, origin, subject
+from gateway.serving.http.ends import names, origin, subject
 from gateway.serving.listener import Listener
 from tests.serving.http.world import GET, answer, client, run
 
