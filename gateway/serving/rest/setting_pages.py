@@ -10,7 +10,7 @@ from gateway.serving.model_view import Models
 from gateway.serving.rest.exchange import Ask, Reply, json_reply
 from gateway.serving.rest.json_fields import Members, member_flag, member_whole
 from gateway.serving.rest.json_reading import read_object
-from gateway.serving.rest.trace_words import TRACE, TRACE_TOLD
+from gateway.serving.rest.trace_words import TRACE_TOLD, check_trace
 
 Document = dict[str, object]
 
@@ -71,13 +71,8 @@ class SettingPages:
         """
         self._check_model(ask)
         for name, value in read_object(ask.body, self._max_depth).items():
-            if name not in TRACE:
-                raise Malformed(f"{name[:80]!a} is no setting: {', '.join(TRACE)} are")
-            # Null asks for what is set for the whole server.
-            if value is not None and value not in (TRACE[name], [TRACE[name]]):
-                raise NotSupported(
-                    "requests are not traced: send a traceparent to tell them apart in the log"
-                )
+            values = value if isinstance(value, list) and value else [] if value is None else [value]
+            check_trace(name, values)
         return json_reply(dict(TRACE_TOLD))
 
     def _check_model(self, ask: Ask) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
+
+from gateway.errors import Malformed, NotSupported
 
 # As they are set; the level is told as a list.
 TRACE: Final[Mapping[str, object]] = {
@@ -15,3 +17,20 @@ TRACE: Final[Mapping[str, object]] = {
     "trace_mode": "triton",
 }
 TRACE_TOLD: Final[Mapping[str, object]] = {**TRACE, "trace_level": ["OFF"]}
+
+
+def check_trace(name: str, values: Sequence[object]) -> None:
+    """See that a setting leaves tracing off.
+
+    Args:
+        name: The setting.
+        values: What it is to be; none asks for what is set for the whole server.
+
+    Raises:
+        Malformed: There is no such setting.
+        NotSupported: Something would be traced.
+    """
+    if name not in TRACE:
+        raise Malformed(f"{name[:80]!a} is no setting: {', '.join(TRACE)} are")
+    if list(values) not in ([], [TRACE[name]]):
+        raise NotSupported("requests are not traced: only settings that leave tracing off are taken")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.errors import Malformed, NotSupported
 from gateway.serving.access.caller import ADMIN, READ, Caller
 from gateway.serving.model_view import Models
 from gateway.serving.rest.setting_pages import LogLevel, logging_of, set_logging
-from gateway.serving.rest.trace_words import TRACE
+from gateway.serving.rest.trace_words import TRACE, check_trace
 from gateway.serving.rpc.calls import Method
 from gateway.serving.rpc.protocol import INFERENCE, message
 
@@ -37,13 +36,7 @@ class SettingService:
         if request.model_name:
             self._models.is_ready(request.model_name)  # says so if there is no such model
         for name, asked in request.settings.items():
-            if name not in TRACE:
-                raise Malformed(f"{name[:80]!a} is no setting: {', '.join(TRACE)} are")
-            # No value asks for what is set for the whole server.
-            if list(asked.value) not in ([], [TRACE[name]]):
-                raise NotSupported(
-                    "requests are not traced: send a traceparent to tell them apart in the log"
-                )
+            check_trace(name, asked.value)
         made = message("inference.TraceSettingResponse")()
         for name, value in TRACE.items():
             made.settings[name].value.append(str(value))
