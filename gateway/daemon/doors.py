@@ -28,8 +28,6 @@ from gateway.serving.listener import Listener
 from gateway.serving.regions import Regions
 from gateway.serving.rest.app import RestApp, RestParts
 from gateway.serving.rest.routes import ROUTES
-from gateway.serving.rpc.inference_service import Behind
-from gateway.serving.rpc.server import RpcServer
 from gateway.serving.shared_memory.door import MemoryDoor
 from gateway.serving.shared_memory.door_connection import METHODS, DoorParts
 from gateway.serving.shared_memory.local_regions import LocalRegions, NoRegions
@@ -68,7 +66,7 @@ class HouseDoors:
         self.broker: Connection | None = None
         self._gate = gate_of(settings.serving, self._configured_addresses(), house.metrics)
         counts = ModelCounts(house.catalog.versions, house.wishes.beside.versions)
-        cold = ColdShapes(lambda: house.settings, house.updates.folder_of)
+        cold = ColdShapes(lambda name: house.catalog.folder_of(name, house.settings))
         self.models = Inferring(
             house.dataplane, house.wishes.resolver, counts.of, cold.of, house.drop_ins.facts_of
         )
@@ -175,6 +173,10 @@ class HouseDoors:
         serving, house = self._settings.serving, self._house
         if not serving.grpc.enabled:
             return
+        # Where the door is off, its libraries cost neither time nor memory.
+        from gateway.serving.rpc.inference_service import Behind
+        from gateway.serving.rpc.server import RpcServer
+
         behind = Behind(self.models, house.wishes, self, self._regions)
         memory = ModelMemory(house.catalog.versions, house.costs.of, lambda: list(house.settings.models))
         door = RpcServer(behind, serving, self._gate, house.metrics.door_requests, memory)
