@@ -18,6 +18,7 @@ _TYPES = {
     "uint8": schema.TensorType.UINT8,
     "int16": schema.TensorType.INT16,
     "int32": schema.TensorType.INT32,
+    "bool": schema.TensorType.BOOL,
     "resource": schema.TensorType.RESOURCE,
 }
 
@@ -45,6 +46,16 @@ class Operator:
     options: Any = None
 
 
+@dataclass(frozen=True)
+class Graph:
+    """A graph: what it holds, and which of its tensors go in and come out."""
+
+    tensors: Sequence[Tensor]
+    operators: Sequence[Operator]
+    inputs: Sequence[int]
+    outputs: Sequence[int]
+
+
 def write(
     path: Path,
     tensors: Sequence[Tensor],
@@ -53,17 +64,17 @@ def write(
     outputs: Sequence[int],
 ) -> Path:
     """Write one graph."""
+    return write_graphs(path, [Graph(tensors, operators, inputs, outputs)])
+
+
+def write_graphs(path: Path, graphs: Sequence[Graph]) -> Path:
+    """Write several graphs; the first is the one that runs."""
     model = schema.ModelT()
     model.version = 3
     model.description = "test"
     model.operatorCodes = []
     model.buffers = [schema.BufferT()]
-    graph = schema.SubGraphT()
-    graph.name = "main"
-    graph.tensors = [_tensor(tensor, model) for tensor in tensors]
-    graph.operators = [_operator(operator, model) for operator in operators]
-    graph.inputs, graph.outputs = list(inputs), list(outputs)
-    model.subgraphs = [graph]
+    model.subgraphs = [_graph(graph, index, model) for index, graph in enumerate(graphs)]
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     path.write_bytes(bytes(builder.Output()))
@@ -142,10 +153,24 @@ def hidden_state(path: Path) -> Path:
     return write(path, tensors, operators, [0], [2])
 
 
-def deadly(path: Path) -> Path:
-    """Write a model that ends the process that loads it: an addition that lacks its second summand."""
-    tensors = [Tensor("x", "float32", (1, 4)), Tensor("y", "float32", (1, 4))]
-    return write(path, tensors, [Operator(schema.BuiltinOperator.ADD, (0, -1), (1,))], [0], [1])
+def deadly(path: Path, x: Tensor | None = None, y: Tensor | None = None) -> Path:
+    """Write a model that ends the process that loads it: two graphs, each a branch of the other.
+
+    The runtime prepares a branch while it prepares the graph that holds it, until its
+    stack is used up. No memory's accident decides that, and neither does a delegate.
+    """
+    x = x or Tensor("x", "float32", (1, 4))
+    y = y or Tensor("y", "float32", (1, 4))
+    tensors = [x, Tensor("always", "bool", (1,), data=np.ones(1, np.bool_)), y]
+
+    def branching_to(other: int) -> Graph:
+        options = schema.IfOptionsT()
+        options.thenSubgraphIndex = options.elseSubgraphIndex = other
+        kind = schema.BuiltinOptions.IfOptions
+        operator = Operator(schema.BuiltinOperator.IF, (1, 0), (2,), (kind, options))
+        return Graph(tensors, [operator], [0], [2])
+
+    return write_graphs(path, [branching_to(1), branching_to(0)])
 
 
 def vast(path: Path, elements: int) -> Path:
@@ -156,6 +181,15 @@ def vast(path: Path, elements: int) -> Path:
         Tensor("y", "float32", (1, elements)),
     ]
     return write(path, tensors, [Operator(schema.BuiltinOperator.RESHAPE, (0, 1), (2,))], [0], [2])
+
+
+def _graph(graph: Graph, index: int, model: Any) -> Any:
+    made = schema.SubGraphT()
+    made.name = f"graph{index}" if index else "main"
+    made.tensors = [_tensor(tensor, model) for tensor in graph.tensors]
+    made.operators = [_operator(operator, model) for operator in graph.operators]
+    made.inputs, made.outputs = list(graph.inputs), list(graph.outputs)
+    return made
 
 
 def _tensor(tensor: Tensor, model: Any) -> Any:
