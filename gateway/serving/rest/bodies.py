@@ -10,10 +10,12 @@ from typing import Final
 from gateway.errors import Malformed, Overloaded, TooLarge
 from gateway.serving.asgi import Receive
 from gateway.serving.call import Buffer
-from gateway.serving.rest.encodings import IDENTITY, decompress, sent_encoding
+from gateway.serving.rest.encodings import IDENTITY, Unpacking, sent_encoding
 
 # All bodies together may be as large as this many of the largest.
 _BODIES_AT_A_TIME: Final = 4
+# Room for the first piece of a compressed body.
+_FIRST_PIECE_BYTES: Final = 65_536
 
 
 class ClientLeft(Exception):
@@ -86,16 +88,24 @@ class Body:
         body = await self._all(receive)
         if encoding == IDENTITY or not len(body):
             return body
-        # Small bodies may become large ones: the room is taken before, and zlib lets others work meanwhile.
-        most_bytes = self._room.most_bytes
-        self._take(most_bytes)
-        try:
-            plain = await asyncio.to_thread(decompress, body, encoding, most_bytes)
-        except BaseException:
-            self._leave(most_bytes)
-            raise
-        self._leave(most_bytes - len(plain))
-        return plain
+        return await self._unpacked(Unpacking(body, encoding, self._room.most_bytes), len(body))
+
+    async def _unpacked(self, reader: Unpacking, packed_bytes: int) -> bytes:
+        """Return what a compressed body holds; zlib lets others work meanwhile.
+
+        Small bodies may become large ones, so room is taken before each piece. A body that does not
+        shrink much is one piece; each further one is twice as large.
+        """
+        parts: list[bytes] = []
+        piece_bytes = min(max(_FIRST_PIECE_BYTES, 2 * packed_bytes), self._room.most_bytes + 1)
+        while not reader.is_done:
+            self._take(piece_bytes)
+            part = await asyncio.to_thread(reader.more, piece_bytes)
+            self._leave(piece_bytes - len(part))
+            parts.append(part)
+            if len(part) == piece_bytes:
+                piece_bytes = min(2 * piece_bytes, self._room.most_bytes + 1)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _check_length(self, header: bytes | None) -> None:
         if header is None:

@@ -85,38 +85,67 @@ def decompress(body: Buffer, encoding: str, most_bytes: int) -> bytes:
         Malformed: It is damaged, cut short, or has more behind it.
         TooLarge: It becomes larger than ``most_bytes``.
     """
-    try:
-        if encoding == GZIP:
-            return _members(body, most_bytes)
-        return _one(body, _ZLIB_BITS if _has_zlib_frame(body) else _RAW_BITS, most_bytes)[0]
-    except zlib.error as error:
-        raise Malformed(f"content-encoding {encoding}: the body is damaged: {error}") from None
+    reader = Unpacking(body, encoding, most_bytes)
+    parts: list[bytes] = []
+    while not reader.is_done:
+        parts.append(reader.more(most_bytes + 1))
+    return b"".join(parts)
+
+
+class Unpacking:
+    """Takes a body apart piece by piece, so that there can be room for each piece before it is made.
+
+    Attributes:
+        is_done: Whether there is no more.
+    """
+
+    def __init__(self, body: Buffer, encoding: str, most_bytes: int) -> None:
+        """Prepare; for the arguments see ``decompress``."""
+        self.is_done = False
+        self._encoding = encoding
+        self._most_bytes = most_bytes
+        self._bits = _GZIP_BITS if encoding == GZIP else _ZLIB_BITS if _has_zlib_frame(body) else _RAW_BITS
+        self._reader = zlib.decompressobj(self._bits)
+        self._left: Buffer = body
+        self._made_bytes = 0
+        self._members = 1
+
+    def more(self, count: int) -> bytes:
+        """Return the next bytes: ``count`` at most, which is at least one; fewer where a member ends.
+
+        Raises:
+            Malformed: The body is damaged, cut short, or has more behind it.
+            TooLarge: It becomes larger than allowed.
+        """
+        # One more byte than allowed shows that there are more.
+        asked = min(count, self._most_bytes - self._made_bytes + 1)
+        try:
+            part = self._reader.decompress(self._left, asked)
+        except zlib.error as error:
+            raise Malformed(f"content-encoding {self._encoding}: the body is damaged: {error}") from None
+        self._made_bytes += len(part)
+        if self._made_bytes > self._most_bytes:
+            raise TooLarge(f"the body is larger than {self._most_bytes} bytes after decompression")
+        if self._reader.eof:
+            self._end_member()
+        elif len(part) < asked:
+            raise Malformed("content-encoding: the compressed body is cut short")
+        else:
+            self._left = self._reader.unconsumed_tail
+        return part
+
+    def _end_member(self) -> None:
+        self._left = self._reader.unused_data
+        if not self._left:
+            self.is_done = True
+            return
+        if self._encoding != GZIP:
+            raise Malformed("content-encoding: there is more behind the compressed body")
+        if self._members == _MOST_MEMBERS:
+            raise TooLarge(f"content-encoding gzip: more than {_MOST_MEMBERS} members")
+        self._members += 1
+        self._reader = zlib.decompressobj(self._bits)
 
 
 def _has_zlib_frame(body: Buffer) -> bool:
     return len(body) >= 2 and body[0] & 0x0F == zlib.DEFLATED and (body[0] << 8 | body[1]) % 31 == 0
-
-
-def _members(body: Buffer, most_bytes: int) -> bytes:
-    parts: list[bytes] = []
-    left, room = body, most_bytes
-    while not parts or len(left):
-        if len(parts) == _MOST_MEMBERS:
-            raise TooLarge(f"content-encoding gzip: more than {_MOST_MEMBERS} members")
-        part, left = _one(left, _GZIP_BITS, room, last=False)
-        parts.append(part)
-        room -= len(part)
-    return b"".join(parts)
-
-
-def _one(body: Buffer, bits: int, most_bytes: int, *, last: bool = True) -> tuple[bytes, bytes]:
-    reader = zlib.decompressobj(bits)
-    # One more byte than allowed shows that there are more.
-    found = reader.decompress(body, most_bytes + 1)
-    if len(found) > most_bytes:
-        raise TooLarge(f"the body is larger than {most_bytes} bytes after decompression")
-    if not reader.eof:
-        raise Malformed("content-encoding: the compressed body is cut short")
-    if last and reader.unused_data:
-        raise Malformed("content-encoding: there is more behind the compressed body")
-    return found, reader.unused_data

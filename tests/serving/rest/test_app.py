@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import zlib
@@ -156,6 +157,35 @@ def test_both_ways_may_be_compressed(unpack: Any) -> None:
     )
     assert got.headers["content-encoding"] == encoding
     assert json.loads(taken_apart(got.body))["outputs"][0]["data"] == [7] * 999
+
+
+def test_small_compressed_bodies_need_little_room_however_many_come_at_once() -> None:
+    house = RestHouse()
+    body = gzip.compress(json.dumps(both()).encode())
+
+    async def ask_all() -> set[int]:
+        asked = [house.ask("POST", INFER, body, {"content-encoding": "gzip"}) for _ in range(50)]
+        return {got.status for got in await asyncio.gather(*asked) if got is not None}
+
+    assert asyncio.run(ask_all()) == {200}
+
+
+def test_compressed_bodies_count_as_what_they_become() -> None:
+    house = RestHouse(max_body_bytes=1_000_000)
+    body = gzip.compress(json.dumps({"inputs": [wide("INPUT0")]}).encode().ljust(900_000))
+
+    async def ask_all() -> list[int]:
+        path, headers = "/v2/models/slow/infer", {"content-encoding": "gzip"}
+        held = []
+        for _ in range(4):
+            house.models.begun.clear()
+            held.append(asyncio.ensure_future(house.ask("POST", path, body, headers)))
+            await house.models.begun.wait()
+        one_more = await house.ask("POST", path, body, headers)
+        house.models.release.set()
+        return [got.status for got in (one_more, *await asyncio.gather(*held)) if got is not None]
+
+    assert asyncio.run(ask_all()) == [503, 200, 200, 200, 200]
 
 
 def test_tensors_in_bytes_are_compressed_for_those_alone_who_ask_for_just_that() -> None:

@@ -16,6 +16,7 @@ from gateway.serving.rest.encodings import (
     DEFLATE,
     GZIP,
     IDENTITY,
+    Unpacking,
     compress,
     decompress,
     sent_encoding,
@@ -44,6 +45,17 @@ def test_gzip_may_have_members_but_not_endlessly_many() -> None:
         decompress(gzip.compress(b"a") + gzip.compress(b"b"), GZIP, 1)
     with pytest.raises(TooLarge, match="members"):
         decompress(gzip.compress(b"") * 65, GZIP, 9)
+
+
+@given(st.binary(max_size=300), st.sampled_from([GZIP, DEFLATE]), st.integers(1, 400))
+@example(bytes(64), GZIP, 64)
+def test_a_body_is_the_same_in_pieces_of_any_size(body: bytes, encoding: str, size: int) -> None:
+    reader = Unpacking(compress(body, encoding), encoding, len(body))
+    pieces = []
+    while not reader.is_done:
+        pieces.append(reader.more(size))
+    assert b"".join(pieces) == body
+    assert all(len(piece) <= size for piece in pieces)
 
 
 @pytest.mark.parametrize("encoding", [GZIP, DEFLATE])
