@@ -75,9 +75,9 @@ class Beside:
     def leading(self, model: str, label: str) -> Version | None:
         """Return what a model's name leads to, if that is this release or version of its card."""
         version = self._catalog.versions.get(model)
-        if version is None or label not in ("", self.number_of(version), version.card_version):
-            return None
-        return version
+        if version is None or not label:
+            return version
+        return version if label in (version.card_version, self.number_of(version)) else None
 
     def find(self, model: str, label: str) -> Version | None:
         """Return the version that serves under a release number or a card's version; None if none does."""

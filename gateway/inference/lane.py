@@ -183,7 +183,7 @@ class Lane:
         ]
         head = {"t": "run", "n": self._batches, "page": which, "size": page.size_bytes, "members": members}
         batch = Batch(self._batches, tuple(tickets), now_s, now_s)
-        self._transport.write(encode(head, b"".join(states)))
+        self._transport.write(encode(head, b"".join(states), is_finite=True))
         self._batches += 1
         self.in_flight.append(batch)
         return batch

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import socket
 
-from gateway.inference.wire import HEADER, Head
+from gateway.inference.wire import HEADER, Head, decode
 
 
 def read_message(channel: socket.socket) -> tuple[Head, bytes] | None:
@@ -17,7 +16,7 @@ def read_message(channel: socket.socket) -> tuple[Head, bytes] | None:
     body = _read_exactly(channel, head_bytes + tail_bytes)
     if body is None:
         return None
-    head: Head = json.loads(body[:head_bytes])
+    head: Head = decode(body[:head_bytes])
     return head, body[head_bytes:]
 
 

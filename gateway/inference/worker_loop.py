@@ -130,8 +130,10 @@ def _run(model: LoadedModel, number: int, members: list[Member]) -> bytes:
     ended_s = time.monotonic()
     head: Head = {"t": "done", "n": number, "started": started_s, "ended": ended_s, "members": lines}
     head["faults"] = _major_faults() - faults
+    # Only what a pipeline says may hold what JSON cannot say: tensors travel as bytes.
+    is_finite = all(line[0] is None for line in lines)
     try:
-        return encode(head, tail)
+        return encode(head, tail, is_finite=is_finite)
     except (TypeError, ValueError):
         head["members"] = [_sayable(line) for line in lines]
         return encode(head, tail)

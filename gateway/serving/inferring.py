@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from gateway.errors import NotReady
 from gateway.inference.dataplane import DataPlane
@@ -14,7 +15,7 @@ from gateway.model import ModelCard
 from gateway.serving.call import InferCall, InferReply
 from gateway.serving.model_view import IndexEntry, ModelStatistics, ModelView, TensorView
 from gateway.serving.tensor_reply import labels_for, outputs_of
-from gateway.serving.tensor_request import tensor_request
+from gateway.serving.tensor_request import Plans, tensor_request
 from gateway.tensor import TensorSpec, protocol_name
 
 # The protocol's words for runtimes.
@@ -121,6 +122,7 @@ class Inferring:
         self._counts_of = counts_of
         self._cold_shape_of = cold_shape_of
         self._facts_of = facts_of
+        self._plans: WeakKeyDictionary[Scheduler, tuple[ModelShape, int, Plans]] = WeakKeyDictionary()
 
     def view(self, name: str, version: str = "") -> ModelView:
         """Return what a model is; see ``Models``."""
@@ -187,7 +189,9 @@ class Inferring:
         scheduler = target.scheduler
         assert scheduler is not None, "a ready target has lanes"
         facts = _facts(scheduler)
-        request = tensor_request(call, target.model, facts.shape, scheduler.limits.max_rows)
+        request = tensor_request(
+            call, target.model, facts.shape, scheduler.limits.max_rows, self._plans_of(scheduler, facts)
+        )
         outcome = await self._dataplane.infer(request, scheduler)
         return InferReply(
             call.model,
@@ -195,6 +199,14 @@ class Inferring:
             call.id,
             outputs_of(call, outcome.tensors, facts.shape),
         )
+
+    def _plans_of(self, scheduler: Scheduler, facts: WorkerFacts) -> Plans:
+        """Return what was found of a model's calls, as long as it takes the same."""
+        shape, max_rows = facts.shape, scheduler.limits.max_rows
+        kept = self._plans.get(scheduler)
+        if kept is None or kept[0] is not shape or kept[1] != max_rows:
+            kept = self._plans[scheduler] = (shape, max_rows, {})
+        return kept[2]
 
 
 def _key(call: InferCall) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -22,9 +23,34 @@ from gateway.tensor import TensorSpec, protocol_name
 _ALIGN: Final = 64  # enough for any element type, wherever a tensor begins
 _SEQUENCE_IDLE_S: Final = 3600.0
 _ANEW: Final = -1.0
+_MOST_PLANS: Final = 256
 
 
-def tensor_request(call: InferCall, model: str, shape: ModelShape, max_rows: int) -> InferRequest:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was found of calls whose tensors have the same names, types, sizes and lengths.
+
+    Attributes:
+        order: The inputs' places in the call, in the model's order.
+        padding: Bytes that follow each of them in the payload.
+        declared: The payload's ``TensorLayout`` in JSON.
+        rows: Rows of the model that they bring; 0 where axis 0 is not rows.
+    """
+
+    order: tuple[int, ...]
+    padding: tuple[int, ...]
+    declared: str
+    rows: int
+
+
+# By names, types, sizes and lengths of the inputs, and names of the wanted outputs.
+PlanKey = tuple[tuple[tuple[str, str, tuple[int, ...], int], ...], tuple[str, ...]]
+Plans = dict[PlanKey, Plan]
+
+
+def tensor_request(
+    call: InferCall, model: str, shape: ModelShape, max_rows: int, plans: Plans | None = None
+) -> InferRequest:
     """Return the request of a call.
 
     Args:
@@ -32,6 +58,8 @@ def tensor_request(call: InferCall, model: str, shape: ModelShape, max_rows: int
         model: Name of the model that answers, whatever name was asked for.
         shape: What the model takes and gives.
         max_rows: Most rows of one request, where axis 0 is rows.
+        plans: What was found of this model's calls before, for this ``shape`` and ``max_rows``: clients
+            ask the same way again and again. Added to; None to look anew.
 
     Raises:
         Malformed: A tensor is missing, unknown, given twice, or not as long as its shape says.
@@ -39,6 +67,33 @@ def tensor_request(call: InferCall, model: str, shape: ModelShape, max_rows: int
         WrongShape: A tensor's sizes do not fit the model, or each other.
         NotSupported: A tensor's type is known and not taken here.
     """
+    key = (
+        tuple([(each.name, each.datatype, each.shape, len(each.data)) for each in call.inputs]),
+        tuple([each.name for each in call.outputs]),
+    )
+    plan = plans.get(key) if plans is not None else None
+    if plan is None:
+        plan = _plan(call, shape, max_rows)
+        if plans is not None:
+            if len(plans) >= _MOST_PLANS:
+                plans.clear()
+            plans[key] = plan
+    sequence = call.sequence if shape.carried else None
+    return InferRequest(
+        model=model,
+        pipeline=TENSORS,
+        stream=f"@sequence/{call.caller}/{sequence.id}" if sequence else f"@{call.caller}",
+        payload=_payload(call.inputs, plan),
+        declared=plan.declared,
+        arrived_s=call.arrived_s,
+        deadline_s=call.deadline_s,
+        ordered=sequence is not None,
+        reset_gap_s=_ANEW if sequence and sequence.start else _SEQUENCE_IDLE_S,
+        rows=max(plan.rows, 1),
+    )
+
+
+def _plan(call: InferCall, shape: ModelShape, max_rows: int) -> Plan:
     given = _by_name(call.inputs, call.model)
     specs = {spec.name: spec for spec in shape.inputs}
     _check_names(given, specs, shape, call.model)
@@ -46,20 +101,21 @@ def tensor_request(call: InferCall, model: str, shape: ModelShape, max_rows: int
         _check(tensor, specs[name], stacks=shape.stacks)
     rows = _rows(given, max_rows) if shape.stacks else 0
     outputs = _outputs(call, shape)
-    payload, placed = _laid_out([given[spec.name] for spec in shape.inputs if spec.name in given], specs)
-    sequence = call.sequence if shape.carried else None
-    return InferRequest(
-        model=model,
-        pipeline=TENSORS,
-        stream=f"@sequence/{call.caller}/{sequence.id}" if sequence else f"@{call.caller}",
-        payload=payload,
-        declared=TensorLayout(placed, outputs, rows).to_json(),
-        arrived_s=call.arrived_s,
-        deadline_s=call.deadline_s,
-        ordered=sequence is not None,
-        reset_gap_s=_ANEW if sequence and sequence.start else _SEQUENCE_IDLE_S,
-        rows=max(rows, 1),
-    )
+    at = {tensor.name: place for place, tensor in enumerate(call.inputs)}
+    ordered = [given[spec.name] for spec in shape.inputs if spec.name in given]
+    placed, padding = _placed(ordered, specs)
+    declared = TensorLayout(placed, outputs, rows).to_json()
+    return Plan(tuple(at[each.name] for each in ordered), padding, declared, rows)
+
+
+def _payload(inputs: Sequence[InputTensor], plan: Plan) -> Payload:
+    """Return one payload of all tensors; that of one alone is not copied."""
+    if len(plan.order) == 1:
+        return inputs[plan.order[0]].data
+    parts: list[bytes | memoryview] = []
+    for at, padding in zip(plan.order, plan.padding, strict=True):
+        parts += (inputs[at].data, bytes(padding))
+    return b"".join(parts)
 
 
 def _by_name(inputs: Sequence[InputTensor], model: str) -> dict[str, InputTensor]:
@@ -129,18 +185,16 @@ def _outputs(call: InferCall, shape: ModelShape) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _laid_out(
+def _placed(
     tensors: Sequence[InputTensor], specs: Mapping[str, TensorSpec]
-) -> tuple[Payload, tuple[PlacedTensor, ...]]:
-    """Return one payload of all tensors; that of one alone is not copied."""
+) -> tuple[tuple[PlacedTensor, ...], tuple[int, ...]]:
+    """Return where tensors lie in a payload, and how many bytes follow each of them."""
     placed: list[PlacedTensor] = []
-    parts: list[bytes | memoryview] = []
+    padding: list[int] = []
     offset = 0
     for tensor in tensors:
         placed.append(PlacedTensor(tensor.name, specs[tensor.name].dtype, tensor.shape, offset))
-        parts.append(tensor.data)
         room = -(-len(tensor.data) // _ALIGN) * _ALIGN
-        if len(tensors) > 1:
-            parts.append(bytes(room - len(tensor.data)))
+        padding.append(room - len(tensor.data))
         offset += room
-    return (parts[0] if len(parts) == 1 else b"".join(parts)), tuple(placed)
+    return tuple(placed), tuple(padding)

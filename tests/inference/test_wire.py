@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from gateway.inference.wire import Splitter, encode
 
 HEADS = st.dictionaries(
-    st.text(), st.integers() | st.text() | st.lists(st.floats(allow_nan=False, allow_infinity=False))
+    st.text(),
+    st.integers(-(2**63), 2**64 - 1) | st.text() | st.lists(st.floats(allow_nan=False, allow_infinity=False)),
 )
 
 
@@ -25,6 +26,19 @@ def test_messages_survive_any_cutting_of_the_stream(
     got = [m for at in range(0, len(stream), cut) for m in splitter.feed(stream[at : at + cut])]
 
     assert got == [(head, tail) for head, tail in messages]
+
+
+@given(HEADS, st.binary())
+def test_the_fast_writer_says_what_the_slow_one_says(head: dict[str, object], tail: bytes) -> None:
+    assert list(Splitter().feed(encode(head, tail, is_finite=True))) == list(
+        Splitter().feed(encode(head, tail))
+    )
+
+
+def test_half_a_character_passes_both_writers_and_the_reader() -> None:
+    head = {"message": "cannot read caf\udce9.tflite"}
+    for is_finite in (False, True):
+        assert list(Splitter().feed(encode(head, is_finite=is_finite))) == [(head, b"")]
 
 
 @given(st.binary())

@@ -13,7 +13,7 @@ from gateway.errors import Malformed, NotSupported, RequestRefused, WrongDtype, 
 from gateway.inference.model_shape import ModelShape
 from gateway.inference.tensor_call import TENSORS, TensorLayout
 from gateway.serving.call import InferCall, InputTensor, Sequence, WantedOutput
-from gateway.serving.tensor_request import tensor_request
+from gateway.serving.tensor_request import Plans, tensor_request
 from gateway.tensor import TensorSpec
 
 SHAPE = ModelShape(
@@ -122,3 +122,34 @@ def test_any_call_is_a_request_that_fits_or_a_typed_refusal(inputs: list[InputTe
             if spec.name in row:
                 assert row[spec.name].dtype == spec.dtype
                 assert row[spec.name].shape == (1, *spec.shape[1:])
+
+
+def _requested(inputs: tuple[InputTensor, ...], outputs: tuple[str, ...], plans: Plans | None) -> object:
+    wanted = tuple(WantedOutput(name) for name in outputs)
+    try:
+        return tensor_request(call(*inputs, outputs=wanted), "m", SHAPE, 8, plans)
+    except RequestRefused as error:
+        return type(error), error.message
+
+
+_good_calls = st.integers(1, 3).flatmap(lambda rows: st.permutations(good(rows))).map(tuple)
+_any_calls = st.lists(_any_tensor, max_size=4).map(tuple)
+_asked = st.tuples(_good_calls | _any_calls, st.sampled_from([(), ("y",), ("z", "y"), ("x",)]))
+
+
+@given(st.lists(_asked, max_size=8))
+def test_what_was_found_of_calls_before_changes_nothing(
+    asked: list[tuple[tuple[InputTensor, ...], tuple[str, ...]]],
+) -> None:
+    plans: Plans = {}
+    for inputs, outputs in asked:
+        assert _requested(inputs, outputs, plans) == _requested(inputs, outputs, None)
+
+
+def test_no_more_is_remembered_than_a_bound() -> None:
+    any_size = ModelShape((TensorSpec("x", "uint8", (None,)),), (TensorSpec("y", "float32", (1,)),))
+    plans: Plans = {}
+    for size in range(1000):
+        x = tensor("x", "UINT8", (size,), bytes(size))
+        assert tensor_request(call(x), "m", any_size, 8, plans).payload == x.data
+        assert 1 <= len(plans) <= 256

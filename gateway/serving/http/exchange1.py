@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.errors import GatewayBug
-from gateway.serving.asgi import Message, Scope
+from gateway.serving.asgi import LEAVING, Message, Scope
 from gateway.serving.http.inbox import Inbox
 from gateway.serving.http.limits import HttpLimits
 from gateway.serving.http.pace import Pace
@@ -44,6 +44,7 @@ class Exchange:
     ) -> None:
         self.scope = scope
         self.inbox = Inbox(wire.loop, self._taken)
+        scope["extensions"][LEAVING] = self.inbox
         self.pace = Pace(limits.body_s, limits.least_bytes_s, wire.loop.time())
         self.closes = not head.keeps
         self.is_begun = False

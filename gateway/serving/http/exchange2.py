@@ -7,7 +7,7 @@ import time
 from typing import Final, Protocol
 
 from gateway.errors import GatewayBug
-from gateway.serving.asgi import Message, Scope
+from gateway.serving.asgi import LEAVING, Message, Scope
 from gateway.serving.http.alarm import Alarm
 from gateway.serving.http.exchange1 import http_date
 from gateway.serving.http.inbox import Inbox
@@ -73,6 +73,7 @@ class Exchange:
         self.stream = stream
         self.scope = scope
         self.inbox = Inbox(loop, self._taken)
+        scope["extensions"][LEAVING] = self.inbox
         self.task: asyncio.Task[None] | None = None
         self.is_begun = False
         self.is_done = False

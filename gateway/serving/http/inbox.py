@@ -16,13 +16,24 @@ class Inbox:
         taken: Is told how many bytes the application has taken.
     """
 
-    __slots__ = ("_is_gone", "_loop", "_pieces", "_taken", "_waiter", "held_bytes", "is_whole", "last_told")
+    __slots__ = (
+        "_is_gone",
+        "_left",
+        "_loop",
+        "_pieces",
+        "_taken",
+        "_waiter",
+        "held_bytes",
+        "is_whole",
+        "last_told",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, taken: Callable[[int], None]) -> None:
         self._loop = loop
         self._taken = taken
         self._pieces: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
+        self._left: Callable[[], object] | None = None
         self._is_gone = False
         self.held_bytes = 0
         self.is_whole = False
@@ -43,6 +54,16 @@ class Inbox:
         """The client is gone, or its request is answered."""
         self._is_gone = True
         self._wake()
+        if self._left is not None:
+            left, self._left = self._left, None
+            left()
+
+    def tell(self, left: Callable[[], object] | None) -> None:
+        """Call back once the client is gone, at once if it is; None for nobody any more."""
+        self._left = left
+        if self._is_gone and left is not None:
+            self._left = None
+            left()
 
     @property
     def is_gone(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.configuration.serving_settings import ServingSettings
 from gateway.errors import GatewayBug, GatewayError, UnknownMedia
@@ -80,6 +80,15 @@ class RestParts:
     aliases: Aliases | None = None
 
 
+class _Came(NamedTuple):
+    """A request as the server handed it over, and where its path leads."""
+
+    found: Match
+    scope: Scope
+    receive: Receive
+    headers: Mapping[bytes, bytes]
+
+
 class RestApp:
     """The application; an instance is called once per request."""
 
@@ -120,40 +129,33 @@ class RestApp:
         if route is None:
             return _no_such_method(method, found)
         with self._count.request(route.action) as counted:
-            reply = await self._let_in(route, found, scope, receive, headers)
+            reply = await self._let_in(route, _Came(found, scope, receive, headers))
             counted.failed(_outcome(reply))
             return reply
 
-    async def _let_in(
-        self, route: Route, found: Match, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]
-    ) -> Reply | None:
+    async def _let_in(self, route: Route, came: _Came) -> Reply | None:
         arrived_s = time.monotonic()
-        on = found.names.get("model") or found.names.get("region") or found.names.get("alias") or ""
+        names = came.found.names
+        on = names.get("model") or names.get("region") or names.get("alias") or ""
         try:
-            admission = self._gate.admit(http_peer(scope), route.need, route.action, on)
+            admission = self._gate.admit(http_peer(came.scope), route.need, route.action, on)
             with admission as caller:
-                reply = await self._handle(route, found, receive, headers, (caller, arrived_s))
+                reply = await self._handle(route, came, caller, arrived_s)
                 admission.failed(_outcome(reply))
                 return reply
         except GatewayError as error:
             return error_reply(error)
 
-    async def _handle(
-        self,
-        route: Route,
-        found: Match,
-        receive: Receive,
-        headers: Mapping[bytes, bytes],
-        asked: tuple[Caller, float],
-    ) -> Reply | None:
+    async def _handle(self, route: Route, came: _Came, caller: Caller, arrived_s: float) -> Reply | None:
         """Answer a request that was let in: every error of the gateway's becomes an answer here."""
         try:
             with Body(self._room) as body:
-                read = await self._body(route, body, receive, headers)
-                ask = Ask(found.names, headers, read, *asked)
-                work = self._handlers[route.action](ask)
+                read = await self._body(route, body, came)
+                work = self._handlers[route.action](
+                    Ask(came.found.names, came.headers, read, caller, arrived_s)
+                )
                 if route.action in _CANCELLED_WITH_CLIENT:
-                    return await while_there(receive, work)
+                    return await while_there(came.scope, came.receive, work)
                 return await work
         except GatewayError as error:
             if isinstance(error, GatewayBug):
@@ -165,14 +167,12 @@ class RestApp:
             log.event("http_failed", path=route.path, error=error)
             return error_reply(GatewayBug("the gateway failed at this request; its log says why"))
 
-    async def _body(
-        self, route: Route, body: Body, receive: Receive, headers: Mapping[bytes, bytes]
-    ) -> bytes | memoryview:
+    async def _body(self, route: Route, body: Body, came: _Came) -> bytes | memoryview:
         if route.method == "GET":
             return b""
-        read = await body.read(receive, headers)
+        read = await body.read(came.receive, came.headers)
         if len(read):
-            check_content_type(headers.get(b"content-type", b""))
+            check_content_type(came.headers.get(b"content-type", b""))
         return read
 
 

@@ -82,8 +82,8 @@ def test_a_program_of_this_machine_is_known_by_the_way_it_came(tmp_path: Path) -
     run(work, note, listen=f"unix:{tmp_path}/door")
     over_tcp, over_unix = scopes
     assert over_tcp["client"][0] == "127.0.0.1"
-    assert over_tcp["extensions"] == {"gateway.local": {}}
+    assert over_tcp["extensions"]["gateway.local"] == {}
     assert over_unix["client"] is None
     assert over_unix["server"] == (f"{tmp_path}/door", None)
-    assert over_unix["extensions"] == {"gateway.local": {"uid": os.getuid()}}
+    assert over_unix["extensions"]["gateway.local"] == {"uid": os.getuid()}
     assert {each["scheme"] for each in scopes} == {"http"}

@@ -76,3 +76,21 @@ def test_a_wait_that_is_cancelled_loses_nothing() -> None:
         assert (await inbox.receive())["body"] == b"a"
 
     asyncio.run(run())
+
+
+def test_who_is_to_be_told_hears_once_that_the_client_has_left() -> None:
+    async def run() -> None:
+        inbox = Inbox(asyncio.get_running_loop(), lambda _: None)
+        told: list[str] = []
+        inbox.tell(lambda: told.append("never"))
+        inbox.tell(None)
+        inbox.tell(lambda: told.append("left"))
+        inbox.end()
+        assert told == []
+        inbox.leave()
+        inbox.leave()
+        assert told == ["left"]
+        inbox.tell(lambda: told.append("had left"))
+        assert told == ["left", "had left"]
+
+    asyncio.run(run())
