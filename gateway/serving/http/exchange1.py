@@ -55,7 +55,7 @@ class Exchange:
         self._wire = wire
         self._limits = limits
         self._is_closing = is_closing
-        self._response: tuple[int, list[tuple[bytes, bytes]]] | None = None
+        self._response: tuple[int, tuple[tuple[bytes, bytes], ...]] | None = None
         self._framing: Head | None = None
         self._sent_bytes = 0
         self._taken_bytes = 0
@@ -78,7 +78,7 @@ class Exchange:
         if message["type"] == "http.response.start":
             if self._response is not None:
                 raise GatewayBug("a response was begun twice")
-            self._response = (message["status"], list(message.get("headers", ())))
+            self._response = (message["status"], tuple(map(tuple, message.get("headers", ()))))
             return
         if message["type"] != "http.response.body":
             return
@@ -114,12 +114,9 @@ class Exchange:
             raise GatewayBug("a response's body came before its beginning")
         # What is left of a request's body is not read past: its client is told, and the connection ends.
         closes = self.closes or self._is_closing() or not self.inbox.is_whole
-        head = response_head(
-            *self._response,
-            http_date(int(time.time())),
-            wants=(self.scope["method"], self._head.version),
-            closes=closes,
-        )
+        status, headers = self._response
+        date = http_date(int(time.time()))
+        head = _response_head(status, headers, date, (self.scope["method"], self._head.version), closes)
         self._framing, self.closes, self.is_begun = head, head.closes, True
         return head.data, head
 
@@ -153,6 +150,14 @@ class Exchange:
     def _taken(self, _bytes: int) -> None:
         if self.eased is not None:
             self.eased()
+
+
+@lru_cache(maxsize=128)
+def _response_head(
+    status: int, headers: tuple[tuple[bytes, bytes], ...], date: bytes, wants: tuple[str, str], closes: bool
+) -> Head:
+    """Write a head, or give the same again: answers of one second often differ in their bodies alone."""
+    return response_head(status, headers, date, wants=wants, closes=closes)
 
 
 @lru_cache(maxsize=2)

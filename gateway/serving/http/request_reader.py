@@ -17,6 +17,7 @@ from gateway.errors import Malformed, NotSupported, RequestRefused, TooLarge
 
 _END: Final = b"\r\n\r\n"
 _LINE_BYTES: Final = 4096
+_MOST_REMEMBERED: Final = 4096
 # What cannot become a head whatever follows: a line's end without CR, a zero, TLS, a lower-case method.
 _HOPELESS: Final = re.compile(rb"(?<!\r)\n|\0|\A(?:\r\n)*[^A-Z\r]")
 # So many chunks may be small; beyond, the body's chunks hold this much on average.
@@ -30,6 +31,7 @@ _ONCE: Final = frozenset({b"host", b"content-type", b"content-encoding", b"expec
 class _Place(Enum):
     HEAD = "before the end of a head"
     LENGTH = "within a body of known length"
+    REMEMBERED = "within a body of known length, which the parser does not see"
     LINE = "within a line of a chunked body"
     CHUNK = "within a chunk"
 
@@ -74,6 +76,14 @@ class RequestHead:
         self.expects = False
         self.has_body = False
 
+    def again(self) -> RequestHead:
+        """Return the same head for another request."""
+        head = RequestHead()
+        head.method, head.target, head.version = self.method, self.target, self.version
+        head.headers = self.headers.copy()
+        head.keeps, head.expects, head.has_body = self.keeps, self.expects, self.has_body
+        return head
+
 
 class _OfferedError(Exception):
     """The client offers to go over to another protocol."""
@@ -102,6 +112,10 @@ class RequestReader:
         self._body_bytes = 0
         self._trailer_bytes = 0
         self._is_last_chunk = False
+        # The last head in bytes, what it meant, and its body's length: most clients send it again and again.
+        self._last = b""
+        self._meant = RequestHead()
+        self._length = 0
 
     @property
     def is_between(self) -> bool:
@@ -143,13 +157,45 @@ class RequestReader:
                 self._held += whole
             return len(data)
         self._held.clear()
-        self._feed_head(whole[:end] if end < len(whole) else whole)
+        head = whole[:end] if end < len(whole) else whole
+        if head == self._last:
+            self._take_again()
+        else:
+            self._last = b""
+            self._feed_head(head)
+            self._remember(head)
         # ``whole`` is what was held, and then ``data`` from ``at`` on.
         return at + end - held
+
+    def _remember(self, head: bytes) -> None:
+        """Keep a head for the next request, if nothing but its bytes decides what it means."""
+        if self._place is _Place.LENGTH:
+            self._length = self._left
+        elif self._place is _Place.HEAD:
+            self._length = 0
+        else:
+            return
+        if len(head) <= _MOST_REMEMBERED and self._head.keeps:
+            self._last, self._meant = head, self._head.again()
+
+    def _take_again(self) -> None:
+        """Hand on a head that means what the last one did, byte for byte; the parser is spared."""
+        self._left = self._length
+        if self._left:
+            self._place = _Place.REMEMBERED
+        self._sink.head(self._meant.again())
+        if not self._left:
+            self._sink.end()
 
     def _take_body(self, data: bytes, at: int) -> int:
         end = min(len(data), at + self._left)
         self._left -= end - at
+        if self._place is _Place.REMEMBERED:
+            self._sink.body(data if not at and end == len(data) else data[at:end])
+            if not self._left:
+                self._place = _Place.HEAD
+                self._sink.end()
+            return end
         # With ``Content-Length`` the parser itself ends the request, and the place with it.
         if self._place is _Place.CHUNK and not self._left:
             self._place = _Place.LINE

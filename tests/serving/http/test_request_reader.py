@@ -208,6 +208,48 @@ def test_sound_requests_are_read_alike_however_they_are_cut_and_as_h11_reads_the
     assert whole.requests == [_by_h11(each) for each in requests]
 
 
+FEW = st.lists(REQUESTS, min_size=1, max_size=3).flatmap(
+    lambda requests: st.lists(st.sampled_from(requests), min_size=2, max_size=12)
+)
+
+
+@given(FEW, st.lists(st.integers(0, 4000), max_size=8))
+def test_a_head_that_comes_again_means_what_it_meant_before(requests: list[bytes], cuts: list[int]) -> None:
+    sent = b"".join(requests)
+    seen, error = read(sent, *sorted(min(at, len(sent)) for at in cuts))
+    assert error is None
+    alone = [read(each)[0].requests[0] for each in requests]
+    assert seen.requests == alone
+
+
+def test_a_head_that_comes_again_with_another_body_is_another_request() -> None:
+    head = b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n"
+    seen, error = read(
+        head + b"abc" + head + b"def" + head + b"g\r\n" + b"GET /b HTTP/1.1\r\nhost: x\r\n\r\n"
+    )
+    assert error is None
+    assert [(target, body) for _, target, _, body in seen.requests] == [
+        (b"/a", b"abc"),
+        (b"/a", b"def"),
+        (b"/a", b"g\r\n"),
+        (b"/b", b""),
+    ]
+
+
+def test_every_request_of_a_head_that_comes_again_has_a_head_of_its_own() -> None:
+    heads: list[RequestHead] = []
+    seen = Seen()
+    seen.head = heads.append  # type: ignore[method-assign,assignment]
+    reader = RequestReader(seen, 999, 9)
+    sent = b"GET / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\r\n"
+    for _ in range(3):
+        assert reader.take(sent) == len(sent)
+        assert heads[-1].expects
+        heads[-1].expects = False
+        heads[-1].headers.clear()
+    assert len({id(head) for head in heads}) == 3
+
+
 def _by_h11(sent: bytes) -> tuple[str, bytes, tuple[tuple[bytes, bytes], ...], bytes]:
     machine = h11.Connection(h11.SERVER)
     machine.receive_data(sent)
