@@ -2,7 +2,8 @@
 
 A message is ``<u32 head bytes><u32 tail bytes><head: JSON><tail>``. Heads are
 small, and their whole numbers have at most 64 bits; frames travel in shared
-memory, and only carried stream state is in the tail. Nothing is pickled, so a worker may be written in any language.
+memory, and only carried stream state is in the tail. Nothing is pickled, so a
+worker may be written in any language.
 
 Front end → worker, by ``t``: ``load`` (a LoadSpec), ``run`` (a batch),
 ``pipelines`` (new pipelines), ``canary`` (run once on zeros), ``divide``. Worker
