@@ -65,7 +65,8 @@ class HouseDoors:
         self._stack = contextlib.AsyncExitStack()
         self.broker: Connection | None = None
         self._gate = gate_of(settings.serving, self._configured_addresses(), house.metrics)
-        counts = ModelCounts(house.catalog.versions, house.wishes.beside.versions)
+        wishes = house.wishes
+        counts = ModelCounts(house.catalog.versions, wishes.beside, wishes.table.aliases)
         cold = ColdShapes(lambda name: house.catalog.folder_of(name, house.settings))
         self.models = Inferring(
             house.dataplane, house.wishes.resolver, counts.of, cold.of, house.drop_ins.facts_of
