@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gateway.errors import Malformed
 from gateway.operations.events import Level
 from gateway.serving.call import OutputTensor
 from tests.serving.rest.rest_house import INFER, LEFT, RestHouse, both, wide
@@ -200,6 +201,22 @@ def test_tensors_in_bytes_are_compressed_for_those_alone_who_ask_for_just_that()
     got = house.get("POST", path, body, {**raw, "accept-encoding": "gzip"})
     length = int(got.headers["inference-header-content-length"])
     assert gzip.decompress(got.body)[length:] == body
+
+
+def test_pages_and_errors_are_not_compressed_for_a_library_that_lists_what_it_knows() -> None:
+    house = RestHouse()
+    both_ways = {"accept-encoding": "gzip, deflate"}
+    got = house.get("GET", "/v2/models/stats", headers=both_ways)
+    assert len(got.body) > 1024
+    assert "content-encoding" not in got.headers
+    assert got.json
+    got = house.get("GET", "/v2/models/stats", headers={"accept-encoding": "gzip"})
+    assert json.loads(gzip.decompress(got.body))
+    house.models.fails = Malformed("too long " * 1000)
+    for accepted in ("gzip, deflate", "gzip"):
+        got = house.get("POST", INFER, both(), {"accept-encoding": accepted})
+        assert len(got.body) > 1024
+        assert got.json["error"].startswith("too long")
 
 
 def test_the_repository_lists_loads_and_unloads() -> None:
