@@ -285,6 +285,10 @@ def test_plain_values_are_asked_and_answered() -> None:
     assert stream.body.startswith(b"data: {")
     assert stream.body.endswith(b"}\n\n")
     assert json.loads(stream.body[6:])["OUTPUT0"] == 1.5
+    inside = {"INPUT0": row, "parameters": {"INPUT1": row, "timeout": 5_000_000}}
+    assert house.get("POST", "/v2/models/add_sub/generate", inside).json["OUTPUT1"] == [0] * 16
+    twice = {"INPUT0": row, "INPUT1": row, "parameters": {"INPUT1": row}}
+    assert "stands twice" in house.get("POST", "/v2/models/add_sub/generate", twice).json["error"]
 
 
 def test_plain_values_that_json_cannot_say_are_null_and_named() -> None:
