@@ -67,7 +67,7 @@ class HouseDoors:
         self._gate = gate_of(settings.serving, self._configured_addresses(), house.metrics)
         wishes = house.wishes
         counts = ModelCounts(house.catalog.versions, wishes.beside, wishes.table.aliases)
-        cold = ColdShapes(lambda name: house.catalog.folder_of(name, house.settings))
+        cold = ColdShapes(lambda name: house.catalog.folder_of(name, house.settings), lambda: house.settings)
         self.models = Inferring(
             house.dataplane, house.wishes.resolver, counts.of, cold.of, house.drop_ins.facts_of
         )
