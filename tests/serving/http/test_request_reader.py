@@ -116,6 +116,7 @@ def test_what_two_servers_could_read_differently_is_refused(name: str, step: int
         b"CONNECT a:1 HTTP/1.1\r\nhost: x\r\n\r\n",
         b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+        b"BREW /pot HTTP/1.1\r\nhost: x\r\n\r\n",
     ],
 )
 def test_what_is_known_but_not_done_here_is_said_to_be_so(sent: bytes) -> None:
