@@ -56,6 +56,22 @@ def test_prometheus_reads_back_what_was_counted(accept: str, strict: bool) -> No
     assert [build["version"] for build in builds] == [VERSION]
 
 
+@pytest.mark.parametrize(
+    ("accept", "given"),
+    [
+        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3", "openmetrics"),
+        ("application/openmetrics-text;q=0.3, text/plain;version=0.0.4;q=0.5,*/*;q=0.1", "plain"),
+        ("application/openmetrics-text; version=1.0.0; q=0", "plain"),
+        ("application/openmetrics-text;version=9.9.9, application/openmetrics-text;q=0.9", "openmetrics"),
+        ("image/png, */*", "plain"),
+        (",;q=,", "plain"),
+    ],
+)
+def test_the_format_is_the_one_that_is_wanted_most(accept: str, given: str) -> None:
+    _, content_type = Exposition(Metrics()).render(accept)
+    assert given in content_type.partition(";")[0]
+
+
 def test_the_process_itself_is_measured() -> None:
     body, _ = Exposition(Metrics()).render("")
     found = samples(body.decode(), strict=False)
