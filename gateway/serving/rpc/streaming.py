@@ -18,7 +18,7 @@ from gateway.serving.access.caller import INFER
 from gateway.serving.door_count import CANCELLED, DONE
 from gateway.serving.rpc.asking import Arrival, Asking, now_s, words_of_request
 from gateway.serving.rpc.calls import COMPRESSION_KEY, Calls, Visit, compress, known
-from gateway.serving.rpc.reading import RpcWords
+from gateway.serving.rpc.reading import RpcWords, id_of
 from gateway.serving.rpc.statuses import words_of
 from gateway.serving.rpc.writing import stream_error, stream_response
 
@@ -132,7 +132,9 @@ class Stream:
                     words = await words_of_request(data)
                 except Exception as error:  # noqa: BLE001 - one request must not end the others
                     words = known(error, METHOD) or GatewayBug(str(error))
-                self._due.append(_Due(asyncio.ensure_future(self._answer(words, arrival)), len(data)))
+                request_id = words.id if isinstance(words, RpcWords) else id_of(data)
+                answering = asyncio.ensure_future(self._answer(words, request_id, arrival))
+                self._due.append(_Due(answering, len(data)))
                 self._due_bytes += len(data)
                 self._news.set()
                 while len(self._due) >= self._most.requests or self._due_bytes > self._most.bytes:
@@ -156,8 +158,9 @@ class Stream:
                 raise answer
             await self._context.write(answer)
 
-    async def _answer(self, words: RpcWords | GatewayError, arrival: Arrival) -> bytes | GatewayError:
-        request_id = words.id if isinstance(words, RpcWords) else ""
+    async def _answer(
+        self, words: RpcWords | GatewayError, request_id: str, arrival: Arrival
+    ) -> bytes | GatewayError:
         count = self._calls.count
         try:
             if isinstance(words, GatewayError):
