@@ -164,7 +164,7 @@ class HouseDoors:
             health=self,
             regions=self._regions if serving.shared_memory.system else None,
             gate=self._gate,
-            count=DoorCount("http", actions, self._house.metrics.door_requests),
+            count=DoorCount("http", actions, self._house.metrics.door_requests, serving.slow_request_s),
             log=log,
             aliases=self._house.wishes,
         )
@@ -189,7 +189,7 @@ class HouseDoors:
         path = serving.shared_memory.socket
         if not path:
             return
-        count = DoorCount("memory", METHODS, self._house.metrics.door_requests)
+        count = DoorCount("memory", METHODS, self._house.metrics.door_requests, serving.slow_request_s)
         parts = DoorParts(self.models, self._gate, count, serving)
         await self._stack.enter_async_context(MemoryDoor(path, parts))
         log.event("memory_listening", path=path)

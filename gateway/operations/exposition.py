@@ -17,6 +17,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from gateway.operations.metrics import Metrics
 from gateway.operations.series import Counters, Distribution, Family, Gauges, Histograms
@@ -114,6 +115,15 @@ def _histogram(family: Histograms) -> Metric:
     return metric
 
 
-def _buckets(distribution: Distribution) -> list[tuple[str, float]]:
+def _buckets(distribution: Distribution) -> list[tuple[str, float] | tuple[str, float, Exemplar]]:
+    """Return the buckets, and an example in those that have one; only OpenMetrics has words for it."""
     bounds = (*(str(bound) for bound in distribution.bounds), "+Inf")
-    return list(zip(bounds, accumulate(distribution.counts), strict=True))
+    buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+    for place, (bound, count) in enumerate(zip(bounds, accumulate(distribution.counts), strict=True)):
+        found = distribution.examples.get(place)
+        if found is None:
+            buckets.append((bound, count))
+        else:
+            exemplar = Exemplar({"trace_id": found.trace_id}, found.value, found.unix_s)
+            buckets.append((bound, count, exemplar))
+    return buckets

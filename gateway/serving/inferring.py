@@ -12,6 +12,7 @@ from gateway.inference.flight import WorkerFacts
 from gateway.inference.model_shape import ModelShape
 from gateway.inference.scheduler import Scheduler
 from gateway.model import ModelCard
+from gateway.operations.tracing import current_span
 from gateway.serving.call import InferCall, InferReply
 from gateway.serving.model_view import IndexEntry, ModelStatistics, ModelView, TensorView
 from gateway.serving.tensor_reply import labels_for, outputs_of
@@ -198,6 +199,8 @@ class Inferring:
 
     async def infer(self, call: InferCall) -> InferReply:
         """Answer a call; see ``Models``."""
+        if call.trace and (span := current_span()) is not None:
+            span.model = call.model
         target: Target = self._resolver.resolve(call.model, call.version, _key(call))
         if target.scheduler is None:
             target = await self._resolver.ready(target, call.deadline_s)

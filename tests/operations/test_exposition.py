@@ -10,6 +10,7 @@ from prometheus_client.samples import Sample
 from gateway.operations.build import VERSION
 from gateway.operations.exposition import Exposition
 from gateway.operations.metrics import Metrics
+from gateway.operations.series import Example
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -88,3 +89,22 @@ def test_reading_twice_counts_nothing_twice() -> None:
         for body in (first, second)
     ]
     assert ours[0] == ours[1]
+
+
+def test_openmetrics_shows_one_trace_a_bucket_and_the_plain_text_none() -> None:
+    metrics, trace = counted(), "0af7651916cd43dd8448eb211c80319c"
+    cell = metrics.request_duration.at("net", "door", "total")
+    for value, trace_id in ((0.004, "f" * 32), (0.003, trace), (99.0, "e" * 32)):
+        cell.exemplify(Example(trace_id, value, 1_700_000_000.5))
+    body, _ = Exposition(metrics).render(OPENMETRICS)
+    families = openmetrics_parser.text_string_to_metric_families(body.decode())  # type: ignore[no-untyped-call]
+    found = {
+        sample.labels["le"]: (sample.exemplar.labels["trace_id"], sample.exemplar.value)
+        for family in families
+        for sample in family.samples
+        if sample.exemplar is not None
+    }
+    assert found == {"0.005": (trace, 0.003), "+Inf": ("e" * 32, 99.0)}
+    plain, _ = Exposition(metrics).render("")
+    assert samples(plain.decode(), strict=False)
+    assert trace not in plain.decode()

@@ -1,7 +1,7 @@
 """What stands around a request over the broker: where its answer goes, until when, and how to read it. Pure.
 
 1. MQTT 5 says it in properties: Response-Topic, Correlation-Data, Message-Expiry-Interval, content
-   type, and the user properties ``inference-header-content-length`` and ``traceparent``.
+   type, and the user properties ``inference-header-content-length``, ``traceparent`` and ``tracestate``.
 2. Who speaks MQTT 3.1.1 says it in the JSON, as ``response_topic`` and ``correlation`` among the
    request's ``parameters``; the answer then carries ``correlation`` in its JSON too.
 """
@@ -18,6 +18,7 @@ from gateway.serving.rest.json_reading import read_object
 
 HEADER_LENGTH = "inference-header-content-length"
 TRACE = "traceparent"
+TRACE_STATE = "tracestate"
 ERROR = "error"
 JSON_TYPE = "application/json"
 BINARY_TYPE = "application/octet-stream"
@@ -103,9 +104,11 @@ def check_content_type(message: Message) -> None:
         )
 
 
-def traceparent(message: Message) -> str:
-    """Return the request's W3C trace context; empty for none."""
-    return _property(message, TRACE) or ""
+def trace_context(message: Message) -> tuple[list[str], list[str]]:
+    """Return what the request says as ``traceparent`` and as ``tracestate``; nothing, or one of each."""
+    said = (_property(message, name) for name in (TRACE, TRACE_STATE))
+    parents, states = ([] if each is None else [each] for each in said)
+    return parents, states
 
 
 def answer_properties(

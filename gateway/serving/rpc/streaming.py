@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.errors import Draining, GatewayBug, GatewayError
+from gateway.operations.tracing import begin_within, current_span, enter_span
 from gateway.serving.access.caller import INFER
 from gateway.serving.door_count import CANCELLED, DONE
 from gateway.serving.rpc.asking import Arrival, Asking, now_s, words_of_request
@@ -75,7 +76,7 @@ class Stream:
         self._context = context
         self._most = room
         self._visit: Visit = calls.visit(context)
-        self._trace = self._visit.word("traceparent")
+        self._span = current_span()
         self._errors_end_it = self._visit.word(_ERRORS_END_IT).lower() == "true"
         self._due: deque[_Due] = deque()
         self._due_bytes = 0
@@ -125,7 +126,7 @@ class Stream:
         context = self._context
         try:
             while (data := await context.read()) is not end:
-                arrival = Arrival(now_s(), context.time_remaining(), on_stream=True, trace=self._trace)
+                arrival = Arrival(now_s(), context.time_remaining(), on_stream=True)
                 # Read here and in turn: requests of one sequence reach the model in their order.
                 words: RpcWords | GatewayError
                 try:
@@ -162,6 +163,8 @@ class Stream:
         self, words: RpcWords | GatewayError, request_id: str, arrival: Arrival
     ) -> bytes | GatewayError:
         count = self._calls.count
+        if self._span is not None:
+            enter_span(begin_within(self._span))
         try:
             if isinstance(words, GatewayError):
                 raise words

@@ -18,7 +18,7 @@ from gateway.serving.broker.envelope import (
     error_answer,
     header_length,
     return_address,
-    traceparent,
+    trace_context,
 )
 
 TOPIC = "gw/porch/v2/models/cat/infer"
@@ -90,11 +90,12 @@ def test_a_header_length_is_a_number(said: str) -> None:
 
 
 def test_names_of_properties_are_read_in_any_case() -> None:
-    message = request(properties={"Inference-Header-Content-Length": "42", "Traceparent": "00-aa-bb-01"})
+    said = {"Inference-Header-Content-Length": "42", "Traceparent": "00-aa-bb-01", "TraceState": "a=b"}
+    message = request(properties=said)
     assert header_length(message) == 42
-    assert traceparent(message) == "00-aa-bb-01"
+    assert trace_context(message) == (["00-aa-bb-01"], ["a=b"])
     assert header_length(request()) is None
-    assert traceparent(request()) == ""
+    assert trace_context(request()) == ([], [])
 
 
 @pytest.mark.parametrize(
