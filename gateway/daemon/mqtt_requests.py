@@ -232,8 +232,8 @@ class MqttRequests(Generic[Asked]):
     def _refuse(self, entry: Entry, error: GatewayError) -> None:
         """Answer with an error."""
         self._count("refused", error)
-        body, properties = error_answer(entry.back, error)
-        self._publish(entry, body, properties)
+        if not self._publish(entry, *error_answer(entry.back, error)):
+            self._publish(entry, *error_answer(entry.back, error, 0))  # the label alone may fit the broker
         self._done(entry)
 
     def _publish(self, entry: Entry, body: bytes, properties: PublishProperties) -> bool:

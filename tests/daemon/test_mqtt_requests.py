@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from gateway.errors import EngineFailed, GatewayBug
+from gateway.errors import EngineFailed, GatewayBug, LoadFailed, NotReady
 from gateway.mqtt.message import Message, PublishProperties
 from tests.broker import Broker
 from tests.daemon.broker_requests import INFER, REPLIES, Porch, body, porch, until
@@ -31,8 +31,10 @@ def ask(
 def error_of(message: Message) -> str:
     """Return the label of an answer that is an error, in its body and beside it."""
     said = json.loads(message.payload)
-    assert set(said) == {"error", "label"}
-    assert dict(message.properties) == {"error": said["label"]}
+    assert set(said) == {"error", "label", "details"}
+    assert said["details"][0]["label"] == said["label"]
+    beside = {"retry-after": "1"} if said["label"].startswith("unavailable.") else {}
+    assert dict(message.properties) == {"error": said["label"], **beside}
     assert message.content_type == "application/json"
     return str(said["label"])
 
@@ -184,6 +186,46 @@ def test_faults_of_models_and_bugs_are_answers_too(broker: Broker) -> None:
             ]
 
     asyncio.run(scenario())
+
+
+def test_every_stage_of_what_went_wrong_is_said_with_its_facts(broker: Broker) -> None:
+    async def scenario() -> None:
+        async with porch(broker.url) as place:
+            fault = NotReady("model adder does not serve", model="adder")
+            fault.__cause__ = LoadFailed("its file is cut", release="7", stage="load")
+            place.adder.fault = fault
+            ask(place, body(1))
+            await place.answers(1)
+            assert json.loads(place.replies.payloads[0]) == {
+                "error": "model adder does not serve",
+                "label": "unavailable.not_ready",
+                "details": [
+                    {
+                        "label": "unavailable.not_ready",
+                        "error": "model adder does not serve",
+                        "model": "adder",
+                    },
+                    {"label": "engine.load", "error": "its file is cut", "release": "7", "stage": "load"},
+                ],
+            }
+
+    asyncio.run(scenario())
+
+
+def test_an_error_whose_words_the_broker_would_not_take_is_told_by_its_label() -> None:
+    async def scenario(broker: Broker) -> None:
+        async with porch(broker.url) as place:
+            place.adder.fault = EngineFailed("x" * 1000)
+            ask(place, body(1))
+            await place.answers(1)
+            assert json.loads(place.replies.payloads[0]) == {
+                "error": EngineFailed.label,
+                "label": EngineFailed.label,
+                "details": [],
+            }
+
+    with Broker("max_packet_size 1000") as broker:
+        asyncio.run(scenario(broker))
 
 
 @pytest.mark.parametrize(
