@@ -100,6 +100,9 @@ class ServingSettings:
     max_timeout_s: float = option(
         "Longest deadline that a request may name.", 300.0, minimum=0.001, maximum=86_400
     )
+    slow_request_s: float = option(
+        "Requests that came with a traceparent and take longer are logged; 0 for none.", 1.0, minimum=0, maximum=3600
+    )
     max_body_bytes: int = option(
         "Largest body of a request, after decompression.", 67_108_864, minimum=1024, maximum=2_147_483_647
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from gateway.configuration.settings import Settings
 from gateway.errors import GatewayError, NotReady
 from gateway.inference.card import read_folder
 from gateway.inference.model_shape import ModelShape
 from gateway.model import CardTensor, ModelCard
+from gateway.serving.inferring import ColdModel
 from gateway.tensor import DTYPES, TensorSpec
 
 # Returns the folder from which a model is to serve.
@@ -17,16 +19,18 @@ FolderOf = Callable[[str], str]
 class ColdShapes:
     """Reads cards of models that are loaded on demand."""
 
-    def __init__(self, folder_of: FolderOf) -> None:
+    def __init__(self, folder_of: FolderOf, settings: Callable[[], Settings]) -> None:
         """Prepare.
 
         Args:
             folder_of: Returns the folder from which a model is to serve.
+            settings: Returns the settings as they are now.
         """
         self._folder_of = folder_of
+        self._settings = settings
 
-    def of(self, name: str) -> tuple[ModelCard, ModelShape]:
-        """Return a model's card, and what the model takes and gives.
+    def of(self, name: str) -> ColdModel:
+        """Return what is known of a model: what it will say of itself once it is loaded.
 
         Raises:
             NotReady: The card cannot be read.
@@ -35,7 +39,8 @@ class ColdShapes:
             found = read_folder(self._folder_of(name))
         except GatewayError as error:
             raise NotReady(f"model {name} is not loaded, and {error.message}", model=name) from error
-        return found.card, shape_of(found.card, found.labels)
+        max_rows = self._settings().models[name].max_batch_rows
+        return ColdModel(found.card, shape_of(found.card, found.labels), max_rows)
 
 
 def shape_of(card: ModelCard, labels: tuple[str, ...]) -> ModelShape:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gateway.errors import DeadlineExceeded, GatewayError, OutOfMemory
 from gateway.inference.observer import SchedulerObserver
-from gateway.inference.request import Outcome, Ticket
+from gateway.inference.request import InferRequest, Outcome, Ticket
 
 _KILLED = "was ended by SIGKILL"
 
@@ -81,9 +81,9 @@ class DemandWatch:
         """Pass on."""
         self._inner.lanes_changed(model, ready, wanted)
 
-    def payload_quarantined(self, model: str, stream: str, digest: str) -> None:
+    def payload_quarantined(self, request: InferRequest, digest: str) -> None:
         """Pass on."""
-        self._inner.payload_quarantined(model, stream, digest)
+        self._inner.payload_quarantined(request, digest)
 
     def caller_failed(self, model: str, error: Exception) -> None:
         """Pass on."""

@@ -65,8 +65,9 @@ class HouseDoors:
         self._stack = contextlib.AsyncExitStack()
         self.broker: Connection | None = None
         self._gate = gate_of(settings.serving, self._configured_addresses(), house.metrics)
-        counts = ModelCounts(house.catalog.versions, house.wishes.beside.versions)
-        cold = ColdShapes(lambda name: house.catalog.folder_of(name, house.settings))
+        wishes = house.wishes
+        counts = ModelCounts(house.catalog.versions, wishes.beside, wishes.table.aliases)
+        cold = ColdShapes(lambda name: house.catalog.folder_of(name, house.settings), lambda: house.settings)
         self.models = Inferring(
             house.dataplane, house.wishes.resolver, counts.of, cold.of, house.drop_ins.facts_of
         )
@@ -163,7 +164,7 @@ class HouseDoors:
             health=self,
             regions=self._regions if serving.shared_memory.system else None,
             gate=self._gate,
-            count=DoorCount("http", actions, self._house.metrics.door_requests),
+            count=DoorCount("http", actions, self._house.metrics.door_requests, serving.slow_request_s),
             log=log,
             aliases=self._house.wishes,
         )
@@ -188,7 +189,7 @@ class HouseDoors:
         path = serving.shared_memory.socket
         if not path:
             return
-        count = DoorCount("memory", METHODS, self._house.metrics.door_requests)
+        count = DoorCount("memory", METHODS, self._house.metrics.door_requests, serving.slow_request_s)
         parts = DoorParts(self.models, self._gate, count, serving)
         await self._stack.enter_async_context(MemoryDoor(path, parts))
         log.event("memory_listening", path=path)

@@ -290,8 +290,15 @@ class House:
     def _filter_refused(self, name: str, filter: str, code: int) -> None:
         log.event("mqtt_filter_refused", connection=name, filter=filter, code=code)
 
-    def _frame_refused(self, sensor: str, stream: str, error: GatewayError) -> None:
-        log.event("frame_refused", sensor=sensor, stream=stream, label=error.label, error=error)
+    def _frame_refused(self, sensor: str, stream: str, error: GatewayError, trace_id: str) -> None:
+        log.event(
+            "frame_refused",
+            sensor=sensor,
+            stream=stream,
+            label=error.label,
+            error=error,
+            trace_id=trace_id or None,
+        )
 
     def _out_of_service(self, model: str, reason: str) -> None:
         self.catalog.out_of_service(model, reason)

@@ -31,6 +31,8 @@ from gateway.sensors.sensor import Stream
 RETAINED = "retained"
 DUPLICATE = "duplicate"
 _REMEMBERED_IDS = 64
+# Of traces that begin here.
+_SAMPLED = "01"
 _EPOCH = f"{int(time.time()):x}"
 
 
@@ -61,7 +63,7 @@ class IntakePorts:
         deliver: Takes answers.
         acknowledge: Acknowledges a QoS 1 message.
         is_ordered: Says whether a pipeline (by model and name) must see frames in order.
-        refused: Told of every dropped frame's error, for the log.
+        refused: Told of every dropped frame's error, and of its trace id once that is known, for the log.
         metrics: Counts.
         max_payload_bytes: Returns the largest payload taken, as configured now.
         admits: Says whether frames of a priority are taken for a model now.
@@ -71,7 +73,7 @@ class IntakePorts:
     deliver: Deliver
     acknowledge: Callable[[Message], object]
     is_ordered: Callable[[str, str], bool]
-    refused: Callable[[str, str, GatewayError], None]
+    refused: Callable[[str, str, GatewayError, str], None]
     metrics: Metrics
     max_payload_bytes: Callable[[], int]
     admits: Callable[[str, int], bool]
@@ -88,10 +90,17 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True)
 class _Life:
-    """How long a frame is worth anything: seconds that it came late, and seconds that it was given."""
+    """How long a frame is worth anything, and in which trace it is.
+
+    Attributes:
+        late_s: Seconds that it came late.
+        ttl_s: Seconds that it was given; None if none were.
+        trace: Its ``traceparent``; empty for none.
+    """
 
     late_s: float
     ttl_s: float | None
+    trace: str
 
 
 class Intake:
@@ -146,7 +155,7 @@ class Intake:
             self._accept(message)
         except GatewayError as error:
             self._ports.metrics.errors.add(1, error.label)
-            self._ports.refused(self.sensor, self.stream.name, error)
+            self._ports.refused(self.sensor, self.stream.name, error, "")
             self._drop(error.label, message)
 
     def _accept(self, message: Message) -> None:
@@ -173,6 +182,7 @@ class Intake:
             received_at,
             facts.traceparent[3:35] or os.urandom(16).hex(),
             message.correlation,
+            facts.traceparent[-2:] or _SAMPLED,
         )
         payload = message.payload
         if self.stream.reading is not None:
@@ -180,7 +190,8 @@ class Intake:
         declared = self._declared if read.declared is stream else read.declared.to_json()
         ttl_s = _least(self.stream.ttl_ms / 1e3 or None, message.expiry_s)
         ttl_s = _least(ttl_s, None if facts.ttl_ms is None else facts.ttl_ms / 1e3)
-        self._submit(_Frame(frame, message, len(self.routes)), payload, declared, _Life(late_s, ttl_s))
+        life = _Life(late_s, ttl_s, facts.traceparent)
+        self._submit(_Frame(frame, message, len(self.routes)), payload, declared, life)
 
     def _submit(self, frame: _Frame, payload: bytes, declared: str, life: _Life) -> None:
         message, stream = frame.message, self.stream
@@ -202,6 +213,7 @@ class Intake:
                 latest=stream.delivery == "latest" and not ordered,
                 ordered=ordered,
                 reset_gap_s=route.reset_gap_s,
+                trace=life.trace,
             )
             self._ports.submit(request, self._ended, (frame, route))
         if not self.routes and message.qos:
@@ -217,7 +229,7 @@ class Intake:
             error = outcome.error
             self._count(error.label if error else outcome.cancelled.value if outcome.cancelled else "bug")
             if error is not None and not isinstance(error, DeadlineQueued):
-                self._ports.refused(self.sensor, self.stream.name, error)
+                self._ports.refused(self.sensor, self.stream.name, error, frame.identity.trace_id)
         self._done_with(frame)
 
     def _done_with(self, frame: _Frame) -> None:

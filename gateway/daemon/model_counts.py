@@ -4,40 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from gateway.daemon.alias_table import Alias
+from gateway.daemon.beside import Beside
 from gateway.daemon.lane_costs import LaneCost
 from gateway.daemon.model_version import Version
 from gateway.errors import UnknownModel
 from gateway.operations.memory import read_memory
 from gateway.serving.model_view import ModelStatistics
 
-Beside = Mapping[tuple[str, str], Version]
-
 
 class ModelCounts:
     """Reads the counts of what serves now."""
 
-    def __init__(self, serving: Mapping[str, Version], beside: Beside) -> None:
+    def __init__(self, serving: Mapping[str, Version], beside: Beside, aliases: Mapping[str, Alias]) -> None:
         """Stand over what serves.
 
         Args:
             serving: What names lead to, by model; a live view.
-            beside: Further versions, by model and release number; a live view.
+            beside: Further versions.
+            aliases: Names that lead to models; a live view.
         """
         self._serving = serving
         self._beside = beside
+        self._aliases = aliases
 
     def of(self, name: str, version: str) -> Sequence[ModelStatistics]:
-        """Return what versions did: one version's, one name's, or everything's."""
+        """Return what versions did: one version's, one name's, or everything's.
+
+        A version that was asked for goes by that name, the others by the number of their release: Triton's
+        tools know versions by whole numbers alone. Under an alias stands all that its models did, whatever
+        name they were asked by.
+        """
         return [
-            each.watch.counts.statistics(model, number)
-            for model, number, each in self._all()
-            if name in ("", model) and version in ("", number)
+            each.watch.counts.statistics(known_as, version or number)
+            for known_as, number, each in self._named(name)
+            if version in ("", number, each.card_version)
         ]
+
+    def _named(self, name: str) -> Iterator[tuple[str, str, Version]]:
+        alias = self._aliases.get(name)
+        if alias is None:
+            yield from (found for found in self._all() if name in ("", found[0]))
+            return
+        for target in alias.active:
+            version = self._beside.find(target.model, target.version)
+            if version is not None:
+                yield name, self._beside.number_of(version), version
 
     def _all(self) -> Iterator[tuple[str, str, Version]]:
         for model, version in sorted(self._serving.items()):
-            yield model, version.card_version, version
-        for (model, number), version in sorted(self._beside.items()):
+            yield model, self._beside.number_of(version), version
+        for (model, number), version in sorted(self._beside.versions.items()):
             yield model, number, version
 
 

@@ -25,6 +25,7 @@ from gateway.mqtt.state import ConnectionEvents, ConnectionOptions, ConnectionSt
 from gateway.mqtt.subscriptions import RETAINED_NEVER
 from gateway.operations.log import log
 from gateway.operations.metrics import Metrics
+from gateway.operations.tracing import begin_span, current_span, in_span
 from gateway.serving.broker.envelope import (
     ReturnAddress,
     answer_properties,
@@ -32,12 +33,14 @@ from gateway.serving.broker.envelope import (
     error_answer,
     header_length,
     return_address,
-    traceparent,
+    trace_context,
 )
 from gateway.serving.broker.ledger import Entry, Ledger, Standing
 from gateway.serving.broker.request_topic import Address, RequestTopics
 from gateway.serving.call import InferCall, InferReply
+from gateway.serving.door_count import DONE
 from gateway.serving.model_view import Models
+from gateway.serving.request_log import span_ended
 
 REQUESTS = "requests"
 _LARGEST_WINDOW = 65_535
@@ -55,14 +58,12 @@ class RequestFrame:
         arrived_s: When it came, monotonic seconds.
         expires_s: Until when its message lives, monotonic seconds; None for ever.
         caller: Who asks.
-        trace: A W3C ``traceparent``; empty for none.
     """
 
     address: Address
     arrived_s: float
     expires_s: float | None
     caller: str
-    trace: str
 
 
 class Codec(Protocol[Asked]):
@@ -117,6 +118,7 @@ class MqttRequests(Generic[Asked]):
         self._ledger = Ledger(most)
         self._tasks: set[asyncio.Task[None]] = set()
         self._drops = 0
+        self._slow_s = settings.serving.slow_request_s
         self._stopped = False
         base = settings.mqtt.client_id or f"gw-{gateway_id}"
         events = ConnectionEvents(self._on_state, self._on_drop, self._on_refused)
@@ -145,14 +147,22 @@ class MqttRequests(Generic[Asked]):
         await self.connection.close()
 
     def _take(self, message: Message) -> None:
+        parents, states = trace_context(message)
+        if not parents:
+            self._enter(message)
+            return
+        with in_span(begin_span(parents, states)):  # and the task that answers, with it
+            self._enter(message)
+
+    def _enter(self, message: Message) -> None:
         if self._stopped:
             return  # not acknowledged: it is there again at the next start
         back = ReturnAddress("")
         try:
             back = self._return_address(message)
         except GatewayError as error:
-            self._count("unanswerable", error)
             log.event("mqtt_request_refused", topic=message.topic, label=error.label, error=error)
+            self._count("unanswerable", error)
             self.connection.acknowledge(message)
             return
         standing, entry = self._ledger.enter(message, back)
@@ -205,7 +215,6 @@ class MqttRequests(Generic[Asked]):
             message.received_s,
             None if message.expiry_s is None else message.received_s + message.expiry_s,
             f"mqtt:{back.topic}",
-            traceparent(message),
         )
         call, asked = self._ports.codec.read(message.payload, header_length(message), frame)
         reply = await self._ports.models.infer(call)
@@ -223,12 +232,14 @@ class MqttRequests(Generic[Asked]):
     def _refuse(self, entry: Entry, error: GatewayError) -> None:
         """Answer with an error."""
         self._count("refused", error)
-        body, properties = error_answer(entry.back, error)
-        self._publish(entry, body, properties)
+        if not self._publish(entry, *error_answer(entry.back, error)):
+            self._publish(entry, *error_answer(entry.back, error, 0))  # the label alone may fit the broker
         self._done(entry)
 
     def _publish(self, entry: Entry, body: bytes, properties: PublishProperties) -> bool:
         """Hand an answer over; tell whether it is on its way."""
+        if (span := current_span()) is not None:
+            properties = replace(properties, properties={**properties.properties, **dict(span.pairs)})
         drops, qos = self._drops, max(copy.qos for copy in entry.copies)
         taken = self.connection.publish(entry.back.topic, body, qos, retain=False, properties=properties)
         return taken and self._drops == drops
@@ -243,6 +254,8 @@ class MqttRequests(Generic[Asked]):
         self._ports.metrics.mqtt_requests.add(1, outcome)
         if error is not None:
             self._ports.metrics.mqtt_requests_refused.add(1, error.label)
+        if (span := current_span()) is not None:
+            span_ended(span, "mqtt", "infer", DONE if error is None else error.label, self._slow_s)
 
     async def _drop_all(self) -> None:
         tasks = tuple(self._tasks)

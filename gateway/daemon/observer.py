@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from gateway.errors import GatewayBug, GatewayError
-from gateway.inference.request import Outcome, RequestState, Ticket
+from gateway.inference.request import InferRequest, Outcome, RequestState, Ticket
 from gateway.operations.log import log
 from gateway.operations.metrics import Metrics
-from gateway.operations.series import Distribution
+from gateway.operations.series import Distribution, Example
 
 _KILLED = "killed"
 _EXITED = "exited"
@@ -33,6 +34,9 @@ class Observer:
             return
         self._observe(request.model, request.pipeline, "total", timings.total_ms)
         self._observe(request.model, request.pipeline, "queue", timings.queue_ms)
+        if request.trace:
+            cell = self._metrics.request_duration.at(request.model, request.pipeline, "total")
+            cell.exemplify(Example(request.trace[3:35], timings.total_ms * 1e-3, time.time()))
         for stage, took_ms in timings.stages_ms.items():
             self._observe(request.model, request.pipeline, stage, took_ms)
 
@@ -54,10 +58,17 @@ class Observer:
         """Log how many lanes a model has."""
         log.event("lanes_changed", model=model, ready=ready, wanted=wanted)
 
-    def payload_quarantined(self, model: str, stream: str, digest: str) -> None:
+    def payload_quarantined(self, request: InferRequest, digest: str) -> None:
         """Count and log a payload that is refused from now on."""
-        self._metrics.quarantined_payloads.add(1, model)
-        log.event("payload_quarantined", model=model, stream=stream, sha256=digest)
+        self._metrics.quarantined_payloads.add(1, request.model)
+        trace_id = request.trace[3:35] or None
+        log.event(
+            "payload_quarantined",
+            model=request.model,
+            stream=request.stream,
+            sha256=digest,
+            trace_id=trace_id,
+        )
 
     def caller_failed(self, model: str, error: Exception) -> None:
         """Log a bug on the way out of an answer; the other answers of the batch are not touched."""

@@ -67,10 +67,10 @@ class Outlet:
         self._send(frame, route, result)
 
     def _send(self, frame: FrameIdentity, route: Route, result: dict[str, JsonValue]) -> None:
-        how = route.publish
+        how, own = route.publish, str(result["id"])
         properties = PublishProperties(
             CONTENT_TYPE,
-            {"id": str(result["id"]), "traceparent": f"00-{frame.trace_id}-{str(result['id'])[:16]}-01"},
+            {"id": own, "traceparent": f"00-{frame.trace_id}-{own[:16]}-{frame.trace_flags}"},
             frame.correlation,
             "",
             how.expiry_s or None,

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from gateway.configuration.serving_settings import ServingSettings
 from gateway.daemon.mqtt_requests import RequestFrame
+from gateway.operations.tracing import current_parent
 from gateway.serving.call import InferCall, InferReply
 from gateway.serving.model_view import Models
 from gateway.serving.rest.infer_call import Asked, Timing, to_call
@@ -44,7 +45,7 @@ class RequestCodec:
             words = read_raw(body, self._models.view(to.model, to.version))
         else:
             words = read_request(body, header_bytes, self._max_depth)
-        asked = Asked(to.model, to.version, frame.arrived_s, frame.caller, frame.trace)
+        asked = Asked(to.model, to.version, frame.arrived_s, frame.caller, current_parent())
         call = to_call(words, asked, self._timing, None)
         if frame.expires_s is None:
             return call, words

@@ -32,6 +32,7 @@ class FrameIdentity:
         received_at: Our unix seconds at arrival.
         trace_id: 32 hex digits, the sender's or made here.
         correlation: Correlation data of the frame's message, echoed; empty for none.
+        trace_flags: Two hex digits, the sender's or made here: whether the trace is sampled.
     """
 
     sensor: str
@@ -42,6 +43,7 @@ class FrameIdentity:
     received_at: float
     trace_id: str
     correlation: bytes = b""
+    trace_flags: str = "01"
 
 
 def result_id(gateway: str, frame: FrameIdentity, pipeline: str) -> str:

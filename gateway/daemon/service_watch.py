@@ -9,7 +9,7 @@ from collections.abc import Callable
 from gateway.daemon.service_counts import ServiceCounts
 from gateway.errors import DeadlineRunning, EngineFailed, GatewayError, WorkerCrashed
 from gateway.inference.observer import SchedulerObserver
-from gateway.inference.request import Outcome, RequestState, Ticket
+from gateway.inference.request import InferRequest, Outcome, RequestState, Ticket
 from gateway.updates.bake import BakeWindow
 
 
@@ -79,9 +79,9 @@ class ServiceWatch:
         if self.role is Role.SERVING:
             self._inner.lanes_changed(model, ready, wanted)
 
-    def payload_quarantined(self, model: str, stream: str, digest: str) -> None:
+    def payload_quarantined(self, request: InferRequest, digest: str) -> None:
         """Pass on that a payload is refused from now on."""
-        self._inner.payload_quarantined(model, stream, digest)
+        self._inner.payload_quarantined(request, digest)
 
     def caller_failed(self, model: str, error: Exception) -> None:
         """Pass on a bug."""

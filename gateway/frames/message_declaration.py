@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from gateway.errors import Malformed, TooLarge, UnknownMedia
 from gateway.frames.declaration import Declaration
+from gateway.operations.trace_context import read_parent
 
 MAX_PROPERTIES = 64
 _MAX_TTL_MS = 86_400_000
@@ -33,7 +34,6 @@ _RFC_3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
     r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
 )
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 # Set by client libraries without a thought: they say nothing that the stream does not say better.
 _UNSPECIFIC = frozenset({"application/octet-stream", "text/plain"})
@@ -207,7 +207,8 @@ def _of_calendar(match: re.Match[str]) -> float:
 
 
 def _traceparent(_key: str, text: str) -> str:
-    return text if _TRACEPARENT.fullmatch(text) else ""
+    found = read_parent(text)
+    return "" if found is None else str(found)
 
 
 _Read = Callable[[str, str], object]

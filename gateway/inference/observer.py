@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from gateway.errors import GatewayError
-from gateway.inference.request import Outcome, Ticket
+from gateway.inference.request import InferRequest, Outcome, Ticket
 
 
 class SchedulerObserver(Protocol):
@@ -31,7 +31,7 @@ class SchedulerObserver(Protocol):
         """A lane became ready or has gone."""
         ...
 
-    def payload_quarantined(self, model: str, stream: str, digest: str) -> None:
+    def payload_quarantined(self, request: InferRequest, digest: str) -> None:
         """A payload killed two workers and is not run again."""
         ...
 

@@ -105,6 +105,7 @@ class InferRequest:
         ordered: True if requests of this stream and pipeline must run one at a time, in order.
         reset_gap_s: Silence after which carried state starts anew; below 0 to start anew in any case.
         rows: Rows of the model that it takes, as far as they are known beforehand.
+        trace: A checked W3C ``traceparent``; empty for none.
     """
 
     model: str
@@ -118,6 +119,7 @@ class InferRequest:
     ordered: bool = False
     reset_gap_s: float = 2.0
     rows: int = 1
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,7 +345,7 @@ class Scheduler:
         if ticket.alone and not refused:  # it died in company first: that was the first strike
             digest, refused = self._quarantine.strike(request.pipeline, request.payload)
         if refused:
-            self._observer.payload_quarantined(self.name, request.stream, digest)
+            self._observer.payload_quarantined(request, digest)
         self._fail(ticket, WorkerCrashed(f"the worker {reason}", model=self.name, payload_sha256=digest))
 
     def _expire(self, ticket: Ticket) -> None:

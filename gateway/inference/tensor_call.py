@@ -85,7 +85,8 @@ class TensorLayout:
         first = outputs[0]
         names = self.outputs or tuple(first)
         if len(outputs) == 1:
-            return {name: np.ascontiguousarray(first[name]) for name in names}
+            # Not ascontiguousarray: that gives a number without axes one.
+            return {name: np.asarray(first[name], order="C") for name in names}
         return {name: np.concatenate([each[name] for each in outputs]) for name in names}
 
 

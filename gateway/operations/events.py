@@ -149,6 +149,19 @@ EVENTS: Final[Mapping[str, EventKind]] = {
         "An administrator's call ended: who made it from where, what it did to what, and how it ended.",
         ("who", "address", "call", "on", "outcome"),
     ),
+    # Requests that belong to a trace.
+    "request_failed": EventKind(
+        _WARNING,
+        "A request that came with a traceparent was answered with an error, or not let in.",
+        ("door", "call", "model", "label", "took_ms"),
+        ("door", "label"),
+    ),
+    "request_slow": EventKind(
+        _WARNING,
+        "A request that came with a traceparent took longer than serving.slow_request_s.",
+        ("door", "call", "model", "took_ms"),
+        ("door", "model"),
+    ),
     # Model updates.
     "updates_on": EventKind(
         _INFO, "Model updates are taken.", ("repository", "group", "device", "store", "models")

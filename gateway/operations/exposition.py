@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
+from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
@@ -15,9 +17,12 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from gateway.operations.metrics import Metrics
 from gateway.operations.series import Counters, Distribution, Family, Gauges, Histograms
+
+_QUALITY: Final = re.compile(r";\s*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*(?:;|$)", re.IGNORECASE)
 
 
 class Exposition:
@@ -34,8 +39,24 @@ class Exposition:
         Args:
             accept: The client's Accept header; empty for the plain text format.
         """
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = choose_encoder("")
+        for wish in _by_preference(accept):
+            found, found_type = choose_encoder(wish)
+            if found_type.partition(";")[0] == wish.partition(";")[0].strip().lower():
+                encode, content_type = found, found_type
+                break
         return encode(self._registry), content_type
+
+
+def _by_preference(accept: str) -> list[str]:
+    """Return what an Accept header lists, the most wanted first: the library does not look at that."""
+    weighed: list[tuple[float, str]] = []
+    for wish in accept.split(","):
+        found = _QUALITY.search(wish)
+        quality = float(found[1]) if found else 1.0
+        if quality > 0.0:
+            weighed.append((quality, wish))
+    return [wish for _, wish in sorted(weighed, key=lambda pair: -pair[0])]
 
 
 class _Reader(Collector):
@@ -94,6 +115,15 @@ def _histogram(family: Histograms) -> Metric:
     return metric
 
 
-def _buckets(distribution: Distribution) -> list[tuple[str, float]]:
+def _buckets(distribution: Distribution) -> list[tuple[str, float] | tuple[str, float, Exemplar]]:
+    """Return the buckets, and an example in those that have one; only OpenMetrics has words for it."""
     bounds = (*(str(bound) for bound in distribution.bounds), "+Inf")
-    return list(zip(bounds, accumulate(distribution.counts), strict=True))
+    buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+    for place, (bound, count) in enumerate(zip(bounds, accumulate(distribution.counts), strict=True)):
+        found = distribution.examples.get(place)
+        if found is None:
+            buckets.append((bound, count))
+        else:
+            exemplar = Exemplar({"trace_id": found.trace_id}, found.value, found.unix_s)
+            buckets.append((bound, count, exemplar))
+    return buckets

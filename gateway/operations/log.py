@@ -23,6 +23,7 @@ from gateway.operations.journal import Journal
 from gateway.operations.journal_entry import Entry, journal_entry
 from gateway.operations.render import Record, as_json, as_words, plain, syslog_prefix
 from gateway.operations.throttle import Held, Throttle
+from gateway.operations.tracing import current_span
 from gateway.operations.writer import LineWriter, write_all
 
 CLOSE_TIMEOUT_S: Final = 0.5
@@ -99,7 +100,8 @@ class Log:
 
         Args:
             name: A key of ``EVENTS``.
-            fields: Fields of its kind; ``error=`` takes an exception, ``trace_id=`` a string.
+            fields: Fields of its kind; ``error=`` takes an exception, ``trace_id=`` a string: that of the
+                request that is answered now, unless it is said.
         """
         kind = EVENTS.get(name)
         if kind is None:
@@ -128,6 +130,9 @@ class Log:
     def _log(self, name: str, kind: EventKind, level: Level, fields: dict[str, object]) -> None:
         if level < self._form.level:
             return
+        span = current_span()
+        if span is not None and not span.is_over:
+            fields.setdefault("trace_id", span.own.trace_id)
         suppressed = self._admit(name, kind.subject, fields) if kind.subject is not None else 0
         if suppressed is not None:
             self._write(Record(time.time(), level, name, fields, suppressed))

@@ -50,13 +50,29 @@ class Count:
         self.value: float = 0
 
 
-class Distribution:
-    """One histogram: how many observations fell under each bound, and their sum."""
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One observation that can be looked up elsewhere.
 
-    __slots__ = ("bounds", "counts", "sum")
+    Attributes:
+        trace_id: The trace that it belongs to.
+        value: What was observed.
+        unix_s: When, in seconds since 1970.
+    """
+
+    trace_id: str
+    value: float
+    unix_s: float
+
+
+class Distribution:
+    """One histogram: how many observations fell under each bound, their sum, and an example under each."""
+
+    __slots__ = ("bounds", "counts", "examples", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
+        self.examples: dict[int, Example] = {}
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
@@ -64,6 +80,10 @@ class Distribution:
         """Count one value; a bound includes its own value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+    def exemplify(self, example: Example) -> None:
+        """Keep one of the values that were counted, in place of the one before it under the same bound."""
+        self.examples[bisect_left(self.bounds, example.value)] = example
 
 
 Cell = TypeVar("Cell")

@@ -38,7 +38,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One response: status, content type, body, and further headers."""
+    """One response: status, content type (empty where there is no body at all), body, and further headers."""
 
     status: int
     content_type: str
@@ -68,23 +68,26 @@ class StatusDoor:
             raise ValueError(f"the status door does not speak {scope['type']}")
         answer = self._answer(scope["method"], scope["path"], _accept(scope))
         headers = [
-            (b"content-type", answer.content_type.encode()),
-            (b"content-length", str(len(answer.body)).encode()),
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
             *answer.headers,
         ]
+        if answer.content_type:
+            headers.append((b"content-type", answer.content_type.encode()))
+            headers.append((b"content-length", str(len(answer.body)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         body = b"" if scope["method"] == "HEAD" else answer.body
         await send({"type": "http.response.body", "body": body})
 
     def _answer(self, method: str, path: str, accept: str) -> Answer:
         page = self._pages.get(path)
+        if method == "OPTIONS" and (page is not None or path == "*"):
+            return Answer(204, "", b"", ((b"allow", b"GET, HEAD, OPTIONS"),))
         if page is None:
             return _json(404, {"error": "no such page", "pages": list(self._pages)})
         if method not in {"GET", "HEAD"}:
             refused = _json(405, {"error": "only GET and HEAD"})
-            return dataclasses.replace(refused, headers=((b"allow", b"GET, HEAD"),))
+            return dataclasses.replace(refused, headers=((b"allow", b"GET, HEAD, OPTIONS"),))
         try:
             return page(accept)
         except Exception as error:  # noqa: BLE001 - one broken page must not end the connection or the gateway

@@ -9,6 +9,8 @@ from typing import Final
 
 from gateway.errors import GatewayBug, GatewayError
 from gateway.operations.series import OTHER, Counters
+from gateway.operations.tracing import current_span
+from gateway.serving.request_log import span_ended
 
 DONE: Final = "done"
 CANCELLED: Final = "cancelled"
@@ -54,7 +56,7 @@ class CountedRequest:
 class DoorCount:
     """Counts for one door; used from the event loop alone."""
 
-    def __init__(self, door: str, methods: Iterable[str], requests: Counters) -> None:
+    def __init__(self, door: str, methods: Iterable[str], requests: Counters, slow_s: float = 0.0) -> None:
         """Prepare.
 
         Args:
@@ -62,8 +64,10 @@ class DoorCount:
             methods: What can be asked for; everything else counts as ``other``, so that nobody outside
                 makes new series.
             requests: ``Metrics.door_requests``.
+            slow_s: Seconds after which a request of a trace is logged as slow; 0 for never.
         """
         self._door = door
+        self._slow_s = slow_s
         self._methods = frozenset(methods)
         self._requests = requests
 
@@ -76,6 +80,9 @@ class DoorCount:
         """
         known = method if method in self._methods else OTHER
         self._requests.add(1, self._door, known, outcome)
+        span = current_span()
+        if span is not None:
+            span_ended(span, self._door, known, outcome, self._slow_s)
 
     def request(self, method: str) -> CountedRequest:
         """Return a context manager that counts one request when it is left."""

@@ -59,17 +59,30 @@ def error_trailers(words: Mapping[str, object]) -> tuple[tuple[str, str | bytes]
         ``gateway-error-label``, and ``gateway-error-bin``: the words as JSON in UTF-8; details that
         do not fit into 2.5 KiB are left out, the last ones first.
     """
+    return ((LABEL_KEY, str(words["label"])), (WORDS_KEY, fitted_words(words, _TRAILER_BYTES)))
+
+
+def fitted_words(words: Mapping[str, object], most_bytes: int) -> bytes:
+    """Return the words as JSON in UTF-8 that is not too long.
+
+    Args:
+        words: What ``error_words`` returned, and whatever else has to be said, which is always kept.
+        most_bytes: How long it may be. Details that do not fit are left out, the last ones first, and
+            then the sentence: the label says it shorter.
+    """
     details = words["details"]
     kept = list(details) if isinstance(details, list) else []
     while True:
-        data = json.dumps({**words, "details": kept}, ensure_ascii=False, allow_nan=False).encode()
-        if len(data) <= _TRAILER_BYTES:
-            break
+        data = _json({**words, "details": kept})
+        if len(data) <= most_bytes:
+            return data
         if not kept:
-            data = json.dumps({"label": words["label"], "details": []}).encode()
-            break
+            return _json({**words, "error": words["label"], "details": []})
         kept.pop()
-    return ((LABEL_KEY, str(words["label"])), (WORDS_KEY, data))
+
+
+def _json(words: Mapping[str, object]) -> bytes:
+    return json.dumps(words, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _spread(error: BaseException) -> Iterator[GatewayError]:

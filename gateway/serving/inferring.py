@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -12,6 +13,7 @@ from gateway.inference.flight import WorkerFacts
 from gateway.inference.model_shape import ModelShape
 from gateway.inference.scheduler import Scheduler
 from gateway.model import ModelCard
+from gateway.operations.tracing import current_span
 from gateway.serving.call import InferCall, InferReply
 from gateway.serving.model_view import IndexEntry, ModelStatistics, ModelView, TensorView
 from gateway.serving.tensor_reply import labels_for, outputs_of
@@ -87,8 +89,23 @@ class Resolver(Protocol[Where]):
         ...
 
 
-# Returns what a model that is not loaded takes and gives, by its card.
-ColdShapeOf = Callable[[str], tuple[ModelCard, ModelShape]]
+@dataclass(frozen=True, slots=True)
+class ColdModel:
+    """What is known of a model that is not loaded.
+
+    Attributes:
+        card: Its card.
+        shape: What it takes and gives, by its card.
+        max_rows: Most rows of one request, if it takes any number of them.
+    """
+
+    card: ModelCard
+    shape: ModelShape
+    max_rows: int
+
+
+# Returns what is known of a model that is not loaded.
+ColdModelOf = Callable[[str], ColdModel]
 CountsOf = Callable[[str, str], Sequence[ModelStatistics]]
 FactsOf = Callable[[str], Mapping[str, str]]
 
@@ -105,7 +122,7 @@ class Inferring:
         dataplane: DataPlane,
         resolver: Resolver[Any],
         counts_of: CountsOf,
-        cold_shape_of: ColdShapeOf,
+        cold_model_of: ColdModelOf,
         facts_of: FactsOf = _no_facts,
     ) -> None:
         """Put the parts together.
@@ -114,13 +131,13 @@ class Inferring:
             dataplane: Where requests go.
             resolver: Where names lead.
             counts_of: What versions did, by name and version; empty strings for all.
-            cold_shape_of: What models that are not loaded take and give.
+            cold_model_of: What is known of models that are not loaded.
             facts_of: What else is known of a model, for its view.
         """
         self._dataplane = dataplane
         self._resolver = resolver
         self._counts_of = counts_of
-        self._cold_shape_of = cold_shape_of
+        self._cold_model_of = cold_model_of
         self._facts_of = facts_of
         self._plans: WeakKeyDictionary[Scheduler, tuple[ModelShape, int, Plans]] = WeakKeyDictionary()
 
@@ -149,7 +166,8 @@ class Inferring:
         )
 
     def _cold_view(self, name: str, target: Target) -> ModelView:
-        card, shape = self._cold_shape_of(target.model)
+        known = self._cold_model_of(target.model)
+        card, shape = known.card, known.shape
         version = target.version or card.version
         return ModelView(
             name=name,
@@ -158,7 +176,7 @@ class Inferring:
             platform=_PLATFORM_OF_FORMAT[card.format],
             inputs=_inputs(shape),
             outputs=_outputs(shape),
-            max_batch_rows=1 if shape.stacks else 0,
+            max_batch_rows=known.max_rows if shape.stacks else 0,
             lanes=0,
             properties={"card_version": card.version, "state": "not loaded; its first request loads it"},
         )
@@ -183,6 +201,8 @@ class Inferring:
 
     async def infer(self, call: InferCall) -> InferReply:
         """Answer a call; see ``Models``."""
+        if call.trace and (span := current_span()) is not None:
+            span.model = call.model
         target: Target = self._resolver.resolve(call.model, call.version, _key(call))
         if target.scheduler is None:
             target = await self._resolver.ready(target, call.deadline_s)

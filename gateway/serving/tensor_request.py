@@ -90,6 +90,7 @@ def tensor_request(
         ordered=sequence is not None,
         reset_gap_s=_ANEW if sequence and sequence.start else _SEQUENCE_IDLE_S,
         rows=max(plan.rows, 1),
+        trace=call.trace,
     )
 
 

@@ -49,7 +49,7 @@ def frames(
     return names
 
 
-def run_json(*command: str | Path, timeout_s: float = 120.0) -> dict[str, Any]:
+def run_json(*command: str | Path, timeout_s: float = 600.0) -> dict[str, Any]:
     """Run a Python part to its end and return the JSON that it printed."""
     done = subprocess.run(
         [sys.executable, *map(str, command)], stdout=subprocess.PIPE, check=True, timeout=timeout_s

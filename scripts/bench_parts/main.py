@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import cases
 import collector_cases
+import flat_cases
 import harness
 import lane_cases
 import memory_cases
@@ -26,7 +27,9 @@ CASES = {
     **memory_cases.CASES,
     **collector_cases.CASES,
     **serving_cases.CASES,
+    **flat_cases.CASES,
 }
+_COUNTED = (*serving_cases.CASES, *flat_cases.CASES)
 
 
 def main() -> None:
@@ -39,7 +42,7 @@ def main() -> None:
         "--plots", type=Path, default=scaling_cases.PLOTS, help="folder for the plots of scaling"
     )
     parser.add_argument(
-        "--requests", type=int, default=100_000, help="how many the serving case holds memory against"
+        "--requests", type=int, default=100_000, help="how many memory is held against: serving, flat"
     )
     options = parser.parse_args()
     options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +51,7 @@ def main() -> None:
     failed = False
     for name in options.cases or CASES:
         more = {"plots": options.plots} if name in scaling_cases.CASES else {}
-        more |= {"requests": options.requests} if name in serving_cases.CASES else {}
+        more |= {"requests": options.requests} if name in _COUNTED else {}
         figures[name] = seen = CASES[name](options.rounds, **more)
         failed = failed or bool(seen.get("failed"))
         print(f"\n{name}: {CASES[name].__doc__}")

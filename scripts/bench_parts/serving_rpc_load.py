@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,14 @@ class RpcLoad:
         self._message = message
         self._unary = None if stream else channel.unary_unary(f"{SERVICE}/ModelInfer")
         self._stream = channel.stream_stream(f"{SERVICE}/ModelStreamInfer") if stream else None
+        self._left = sys.maxsize
         self.took: list[float] = []
         self.failed: list[float] = []
 
-    async def closed(self, workers: int, seconds: float) -> None:
-        """Keep so many requests under way for so long."""
+    async def closed(self, workers: int, seconds: float, most: int = 0) -> None:
+        """Keep so many requests under way for so long, or until so many unary ones were asked."""
         end_s = time.perf_counter() + seconds
+        self._left = most or sys.maxsize
         if self._stream is not None:
             await self._on_stream(workers, end_s)
         else:
@@ -46,7 +49,8 @@ class RpcLoad:
         await asyncio.gather(*running)
 
     async def _ask_until(self, end_s: float) -> None:
-        while (now_s := time.perf_counter()) < end_s:
+        while self._left > 0 and (now_s := time.perf_counter()) < end_s:
+            self._left -= 1
             await self._ask(now_s)
 
     async def _ask(self, due_s: float) -> None:
@@ -86,7 +90,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
         if options.rate:
             await load.open(options.seconds, options.rate)
         else:
-            await load.closed(options.connections, options.seconds)
+            await load.closed(options.connections, options.seconds, options.most)
         took_s = time.perf_counter() - began_s
         seen = summary(load.took, load.failed, took_s)
         return {**seen, "load_cpu_share": (time.process_time() - cpu_s) / took_s}
@@ -101,6 +105,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rate", type=float, default=0.0)
+    parser.add_argument("--most", type=int, default=0)
     print(json.dumps(asyncio.run(run(parser.parse_args()))))
 
 

@@ -38,7 +38,7 @@ def test_everything_is_passed_on() -> None:
     watch.faulted("m", 3)
     watch.worker_lost("m", 1, "exited with code 1", 2)
     watch.lanes_changed("m", 1, 2)
-    watch.payload_quarantined("m", "s", "ab")
+    watch.payload_quarantined(InferRequest("m", "p", "s", b"", "", 0.0, 1.0), "ab")
     watch.caller_failed("m", ValueError("x"))
     watch.out_of_service("m", RunFailed("gone"))
     _ended(watch, None)

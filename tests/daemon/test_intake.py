@@ -39,6 +39,7 @@ class Recorder:
     delivered: list[tuple[FrameIdentity, str]] = field(default_factory=list)
     acknowledged: list[Message] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    traces: list[str] = field(default_factory=list)
 
     def submit(self, request: InferRequest, on_done: OnDone, context: object = None) -> Ticket:
         self.asked.append((request, on_done, context))
@@ -47,8 +48,9 @@ class Recorder:
     def deliver(self, intake: Intake, frame: FrameIdentity, route: Route, outcome: Outcome) -> None:
         self.delivered.append((frame, route.pipeline))
 
-    def refused(self, sensor: str, stream: str, error: GatewayError) -> None:
+    def refused(self, sensor: str, stream: str, error: GatewayError, trace_id: str) -> None:
         self.errors.append(error.label)
+        self.traces.append(trace_id)
 
     def answer(self, number: int, outcome: Outcome) -> None:
         request, on_done, context = self.asked[number]
@@ -180,6 +182,21 @@ def test_a_trace_is_carried_on_and_a_frame_without_one_gets_one() -> None:
     assert first == trace_id
     assert len(second) == 32
     assert second != first
+    assert [request.trace[3:35] for request, _, _ in recorder.asked] == [trace_id, ""]
+
+
+def test_what_is_logged_of_a_frame_that_failed_names_its_trace_and_a_sampled_flag_is_kept() -> None:
+    recorder = Recorder()
+    intake = recorder.intake()
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    for flags in ("00", "01"):
+        intake.take(_message(traceparent=f"00-{trace_id}-00f067aa0ba902b7-{flags}"))
+    intake.take(_message())
+    recorder.answer(0, Outcome(RequestState.FAILED, error=RunFailed("no")))
+    for number in range(3):
+        recorder.answer(number, DONE)
+    assert recorder.traces == [trace_id]
+    assert [frame.trace_flags for frame, _ in recorder.delivered] == ["00", "01", "01"]
 
 
 def test_superseded_and_expired_frames_are_counted_by_reason() -> None:

@@ -8,13 +8,17 @@ import struct
 
 import pytest
 
-from gateway.errors import EngineFailed, GatewayBug
+from gateway.errors import EngineFailed, GatewayBug, LoadFailed, NotReady
 from gateway.mqtt.message import Message, PublishProperties
 from tests.broker import Broker
 from tests.daemon.broker_requests import INFER, REPLIES, Porch, body, porch, until
 from tests.mqtt.watch import Watch, connect, settings_for, soon
 from tests.proxy import Proxy
+from tests.serving.said import Lines, lines_said
 
+__all__ = ["lines_said"]
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ASK = PublishProperties(response_topic=REPLIES, correlation=b"\0seven")
 
 
@@ -27,8 +31,10 @@ def ask(
 def error_of(message: Message) -> str:
     """Return the label of an answer that is an error, in its body and beside it."""
     said = json.loads(message.payload)
-    assert set(said) == {"error", "label"}
-    assert dict(message.properties) == {"error": said["label"]}
+    assert set(said) == {"error", "label", "details"}
+    assert said["details"][0]["label"] == said["label"]
+    beside = {"retry-after": "1"} if said["label"].startswith("unavailable.") else {}
+    assert dict(message.properties) == {"error": said["label"], **beside}
     assert message.content_type == "application/json"
     return str(said["label"])
 
@@ -66,7 +72,7 @@ def test_tensors_go_as_bytes_where_a_property_says_how_long_the_json_is(broker: 
         async with porch(broker.url) as place:
             tensor = {"name": "IN", "datatype": "INT32", "shape": [2], "parameters": {"binary_data_size": 8}}
             head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
-            user = {"inference-header-content-length": str(len(head)), "traceparent": "00-ab-cd-01"}
+            user = {"inference-header-content-length": str(len(head)), "traceparent": TRACE}
             asked = PublishProperties("application/octet-stream", user, b"b", REPLIES)
             ask(
                 place,
@@ -80,9 +86,41 @@ def test_tensors_go_as_bytes_where_a_property_says_how_long_the_json_is(broker: 
             length = int(message.properties["inference-header-content-length"])
             assert json.loads(answer[:length])["model_version"] == "3"
             assert struct.unpack("<2i", answer[length:]) == (8, 0)
-            assert place.adder.calls[0].trace == "00-ab-cd-01"
+            trace = place.adder.calls[0].trace
+            assert (trace[:36], trace[52:]) == (TRACE[:36], TRACE[52:])
+            assert trace[36:52] != TRACE[36:52]
+            assert message.properties["traceparent"] == trace
 
     asyncio.run(scenario())
+
+
+def test_a_trace_goes_on_in_answers_and_in_what_is_logged(broker: Broker, said: Lines) -> None:
+    async def scenario() -> None:
+        async with porch(broker.url) as place:
+            for payload, trace in ((body(1), TRACE), (b"{", TRACE), (body(2), "nonsense")):
+                user = {"traceparent": trace, "tracestate": "a=1, b=2"}
+                ask(place, payload, PublishProperties("", user, b"c", REPLIES))
+            # Who is told nothing is not told of the trace either.
+            ask(place, body(1), PublishProperties("", {"traceparent": TRACE}))
+            await place.answers(3)
+            await until(lambda: place.count("unanswerable") == 1)
+            by_label = {
+                json.loads(each.payload).get("label"): each.properties for each in place.replies.messages
+            }
+            assert by_label["refused.malformed"]["traceparent"][:36] == TRACE[:36]
+            assert by_label["refused.malformed"]["tracestate"] == "a=1, b=2"
+            goes_on = [each.properties for each in place.replies.messages if "tracestate" in each.properties]
+            assert len(goes_on) == 2
+            (begun,) = [each for each in place.replies.messages if each.properties not in goes_on]
+            assert begun.properties["traceparent"][3:35] not in TRACE
+
+    asyncio.run(scenario())
+    about = [line for line in said() if line.get("trace_id") == TRACE[3:35]]
+    assert sorted((line["event"], line["label"]) for line in about) == [
+        ("mqtt_request_refused", "sensor.topic"),
+        ("request_failed", "refused.malformed"),
+        ("request_failed", "sensor.topic"),
+    ]
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
@@ -148,6 +186,46 @@ def test_faults_of_models_and_bugs_are_answers_too(broker: Broker) -> None:
             ]
 
     asyncio.run(scenario())
+
+
+def test_every_stage_of_what_went_wrong_is_said_with_its_facts(broker: Broker) -> None:
+    async def scenario() -> None:
+        async with porch(broker.url) as place:
+            fault = NotReady("model adder does not serve", model="adder")
+            fault.__cause__ = LoadFailed("its file is cut", release="7", stage="load")
+            place.adder.fault = fault
+            ask(place, body(1))
+            await place.answers(1)
+            assert json.loads(place.replies.payloads[0]) == {
+                "error": "model adder does not serve",
+                "label": "unavailable.not_ready",
+                "details": [
+                    {
+                        "label": "unavailable.not_ready",
+                        "error": "model adder does not serve",
+                        "model": "adder",
+                    },
+                    {"label": "engine.load", "error": "its file is cut", "release": "7", "stage": "load"},
+                ],
+            }
+
+    asyncio.run(scenario())
+
+
+def test_an_error_whose_words_the_broker_would_not_take_is_told_by_its_label() -> None:
+    async def scenario(broker: Broker) -> None:
+        async with porch(broker.url) as place:
+            place.adder.fault = EngineFailed("x" * 1000)
+            ask(place, body(1))
+            await place.answers(1)
+            assert json.loads(place.replies.payloads[0]) == {
+                "error": EngineFailed.label,
+                "label": EngineFailed.label,
+                "details": [],
+            }
+
+    with Broker("max_packet_size 1000") as broker:
+        asyncio.run(scenario(broker))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from gateway.operations.metrics import Metrics
 from gateway.sensors.sensor import Stream
 from tests.daemon.test_intake import Recorder
 
-FRAME = FrameIdentity("cam", "frame", "f1", 1, None, 1.7e9, "ab" * 16, b"corr")
+FRAME = FrameIdentity("cam", "frame", "f1", 1, None, 1.7e9, "ab" * 16, b"corr", "00")
 
 
 class Broker:
@@ -78,6 +78,7 @@ def test_a_result_goes_out_as_its_pipeline_says() -> None:
     assert properties.content_type == "application/vnd.gateway.result+json"
     assert (properties.correlation, properties.expiry_s) == (b"corr", 30)
     assert properties.properties["traceparent"].startswith(f"00-{FRAME.trace_id}-")
+    assert properties.properties["traceparent"].endswith(f"-{FRAME.trace_flags}")
     assert result["frame"] == {
         "id": "f1",
         "seq": 1,

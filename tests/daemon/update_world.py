@@ -16,7 +16,7 @@ from gateway.daemon.service_watch import ServiceWatch
 from gateway.daemon.update_board import UpdateBoard
 from gateway.errors import GatewayError
 from gateway.inference.dataplane import DataPlane
-from gateway.inference.request import Outcome, Ticket
+from gateway.inference.request import InferRequest, Outcome, Ticket
 from gateway.operations.metrics import Metrics
 from gateway.updates.rollout_step import Rules
 from gateway.updates.state import ModelRecord
@@ -47,7 +47,7 @@ class Silent:
     def lanes_changed(self, model: str, ready: int, wanted: int) -> None:
         self.told.append("lanes_changed")
 
-    def payload_quarantined(self, model: str, stream: str, digest: str) -> None:
+    def payload_quarantined(self, request: InferRequest, digest: str) -> None:
         self.told.append("payload_quarantined")
 
     def caller_failed(self, model: str, error: Exception) -> None:

@@ -56,7 +56,7 @@ class Seen:
     def lanes_changed(self, model: str, ready: int, wanted: int) -> None:
         self.lanes.append((ready, wanted))
 
-    def payload_quarantined(self, model: str, stream: str, digest: str) -> None:
+    def payload_quarantined(self, request: InferRequest, digest: str) -> None:
         self.quarantined.append(digest)
 
     def caller_failed(self, model: str, error: Exception) -> None:

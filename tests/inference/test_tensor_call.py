@@ -51,6 +51,14 @@ def test_only_the_wanted_outputs_are_gathered_in_their_order() -> None:
         TensorLayout((), ("d",)).gather([given_outputs])
 
 
+def test_a_number_without_axes_keeps_none_and_what_lies_otherwise_is_laid_row_by_row() -> None:
+    columns = np.asfortranarray(np.arange(6).reshape(2, 3))
+    gathered = TensorLayout(()).gather([{"x": np.array(1.5), "y": columns}])
+    assert gathered["x"].shape == ()
+    assert gathered["y"].flags.c_contiguous
+    assert (gathered["y"] == columns).all()
+
+
 def test_a_payload_that_is_too_short_is_no_tensor() -> None:
     layout = TensorLayout((PlacedTensor("x", "float32", (4,), 0),))
     with pytest.raises(ValueError, match="buffer"):

@@ -10,6 +10,7 @@ from prometheus_client.samples import Sample
 from gateway.operations.build import VERSION
 from gateway.operations.exposition import Exposition
 from gateway.operations.metrics import Metrics
+from gateway.operations.series import Example
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -56,6 +57,22 @@ def test_prometheus_reads_back_what_was_counted(accept: str, strict: bool) -> No
     assert [build["version"] for build in builds] == [VERSION]
 
 
+@pytest.mark.parametrize(
+    ("accept", "given"),
+    [
+        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3", "openmetrics"),
+        ("application/openmetrics-text;q=0.3, text/plain;version=0.0.4;q=0.5,*/*;q=0.1", "plain"),
+        ("application/openmetrics-text; version=1.0.0; q=0", "plain"),
+        ("application/openmetrics-text;version=9.9.9, application/openmetrics-text;q=0.9", "openmetrics"),
+        ("image/png, */*", "plain"),
+        (",;q=,", "plain"),
+    ],
+)
+def test_the_format_is_the_one_that_is_wanted_most(accept: str, given: str) -> None:
+    _, content_type = Exposition(Metrics()).render(accept)
+    assert given in content_type.partition(";")[0]
+
+
 def test_the_process_itself_is_measured() -> None:
     body, _ = Exposition(Metrics()).render("")
     found = samples(body.decode(), strict=False)
@@ -72,3 +89,22 @@ def test_reading_twice_counts_nothing_twice() -> None:
         for body in (first, second)
     ]
     assert ours[0] == ours[1]
+
+
+def test_openmetrics_shows_one_trace_a_bucket_and_the_plain_text_none() -> None:
+    metrics, trace = counted(), "0af7651916cd43dd8448eb211c80319c"
+    cell = metrics.request_duration.at("net", "door", "total")
+    for value, trace_id in ((0.004, "f" * 32), (0.003, trace), (99.0, "e" * 32)):
+        cell.exemplify(Example(trace_id, value, 1_700_000_000.5))
+    body, _ = Exposition(metrics).render(OPENMETRICS)
+    families = openmetrics_parser.text_string_to_metric_families(body.decode())  # type: ignore[no-untyped-call]
+    found = {
+        sample.labels["le"]: (sample.exemplar.labels["trace_id"], sample.exemplar.value)
+        for family in families
+        for sample in family.samples
+        if sample.exemplar is not None
+    }
+    assert found == {"0.005": (trace, 0.003), "+Inf": ("e" * 32, 99.0)}
+    plain, _ = Exposition(metrics).render("")
+    assert samples(plain.decode(), strict=False)
+    assert trace not in plain.decode()

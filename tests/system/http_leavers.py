@@ -93,6 +93,7 @@ class Http1(Base):
     """HTTP/1.1, a connection for each request; who leaves closes it."""
 
     linger: ClassVar[bytes] = b""
+    half_closes: ClassVar[bool] = False
 
     def __init__(self, house: House) -> None:
         super().__init__(house)
@@ -116,6 +117,8 @@ class Http1(Base):
             lines.append(f"inference-header-content-length: {json_bytes}")
         sock = self.stack.enter_context(self.connect())
         sock.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+        if self.half_closes:
+            sock.shutdown(socket.SHUT_WR)
         (self.going if goes else self.staying).append(sock)
 
     def leave(self) -> None:
@@ -144,6 +147,12 @@ class Http1Reset(Http1):
     linger = struct.pack("ii", 1, 0)
 
 
+class Http1HalfClosed(Http1):
+    """HTTP/1.1, by clients that stop to send after their requests; some wait for their answers."""
+
+    half_closes = True
+
+
 class HttpUnix(Http1):
     """HTTP/1.1 at a socket in the file system."""
 
@@ -153,6 +162,12 @@ class HttpUnix(Http1):
         sock.settimeout(LIMIT_S)
         sock.connect(str(self.house.folder / "http"))
         return sock
+
+
+class HttpUnixHalfClosed(HttpUnix):
+    """The same at a socket in the file system."""
+
+    half_closes = True
 
 
 class SystemMemory(Http1):

@@ -22,9 +22,11 @@ from tests.system.http_leavers import (
     Base,
     House,
     Http1,
+    Http1HalfClosed,
     Http1Reset,
     Http2,
     HttpUnix,
+    HttpUnixHalfClosed,
     Leaver,
     SystemMemory,
     body_of,
@@ -224,7 +226,7 @@ class MqttExpiry(Base):
 
 
 LEAVERS: list[Callable[[House], Leaver]] = [
-    *(Http1, Http1Reset, HttpUnix, SystemMemory, Http2),
+    *(Http1, Http1Reset, Http1HalfClosed, HttpUnix, HttpUnixHalfClosed, SystemMemory, Http2),
     *(GrpcUnary, GrpcStreams, GrpcStreamTimeout),
     *(MemoryCancel, MemoryGone, MqttExpiry),
 ]

@@ -39,6 +39,21 @@ def test_the_gateway_is_measured_at_every_door(parts: Any, tmp_path: Path) -> No
         assert (flat["requests"], flat["requests_failed"]) == (100, 0)
 
 
+def test_memory_is_looked_at_while_both_doors_are_asked(parts: Any) -> None:
+    seen = parts("flat_cases").flat(1, requests=80, step=40)
+    assert (seen["requests"], seen["failed_requests"]) == (80, 0)
+    assert [key for key in seen if key.startswith("after")] == [f"after {n}" for n in (0, 40, 80)]
+
+
+def test_memory_that_rises_with_requests_is_not_flat(parts: Any) -> None:
+    cases = parts("flat_cases")
+    for rise_kb, failed in ((0, False), (50, False), (200, True)):
+        # Before the second half it may rise as it likes.
+        uss = (20_000, 60_000, 60_000 + rise_kb, 60_000 + 2 * rise_kb)
+        samples = [cases.Held(50_000 * at, (90_000, kb), (9_000, 8_000)) for at, kb in enumerate(uss)]
+        assert cases.said(samples)["failed"] is failed
+
+
 def test_the_bare_script_answers_what_the_runtime_says(parts: Any, tmp_path: Path) -> None:
     cases, peers = parts("serving_cases"), parts("serving_peers")
     models = parts("serving_models").made(tmp_path)

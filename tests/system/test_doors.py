@@ -8,20 +8,25 @@ import os
 import signal
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
+from gateway.serving.rpc import protocol
 from gateway.serving.shared_memory.client import MemoryClient
 from tests.broker import Broker
-from tests.system.running import MODELS, Client, Daemon, until
+from tests.serving.rpc.requests import add_raw, request
+from tests.system.running import MODELS, Client, Daemon, subscribed, until
 
 CONFIG = f"""
 gateway: {{id: test}}
@@ -42,7 +47,9 @@ FRAME = RANDOM.normal(size=(2, 100, 6)).astype(np.float32)
 def daemon(tmp_path: Path, broker: Broker) -> Iterator[Daemon]:
     memory = f"serving.shared_memory.socket={tmp_path}/memory"
     with Daemon(tmp_path, CONFIG, broker.url, memory) as running:
-        yield running.ready()
+        running.ready()
+        subscribed(broker, "gw/test/v2/models/+/infer")
+        yield running
         assert running.stop() == 0
 
 
@@ -80,6 +87,35 @@ def test_every_door_gives_the_same_bits(tmp_path: Path, daemon: Daemon, client: 
     _, metrics = daemon.page("/metrics")
     for door in ("http", "grpc", "memory"):
         assert f'door="{door}"'.encode() in metrics
+
+
+@pytest.mark.parametrize(
+    ("model", "label"), [("nobody", "refused.unknown_model"), ("motion", "refused.shape")]
+)
+def test_every_door_says_the_same_of_an_error(
+    tmp_path: Path, daemon: Daemon, client: Client, model: str, label: str
+) -> None:
+    short = np.zeros((1, 3), np.float32)
+    asked = {"inputs": [{"name": "window", "shape": [1, 3], "datatype": "FP32", "data": [0, 0, 0]}]}
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"http://{daemon.http}/v2/models/{model}/infer", json.dumps(asked).encode())
+    with caught.value as answer:
+        said = json.loads(answer.read())
+    assert (said["label"], said["details"][0]["label"]) == (label, label)
+    client.subscribe("app/answers")
+    client.publish(f"gw/test/v2/models/{model}/infer", json.dumps(asked), response_topic="app/answers")
+    assert client.result() == said
+    made = request(model)
+    add_raw(made, "window", short, "FP32")
+    with grpc.insecure_channel(daemon.grpc) as channel, pytest.raises(grpc.RpcError) as failed:
+        channel.unary_unary(f"/{protocol.INFERENCE}/ModelInfer")(made.SerializeToString())
+    assert json.loads(dict(failed.value.trailing_metadata())["gateway-error-bin"]) == said
+    with MemoryClient(str(tmp_path / "memory")) as memory:
+        region = memory.share("window", 4096)
+        memory.submit(model, {"window": region.tensor((1, 3), np.float32)}, region.part(1024))
+        head = memory._packet()
+        assert (head["error"]["message"], head["error"]["label"]) == (said["error"], said["label"])
+        assert head["details"] == said["details"]
 
 
 def test_a_cold_model_is_known_at_once_and_loaded_by_its_first_request(daemon: Daemon) -> None:

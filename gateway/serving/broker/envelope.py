@@ -1,27 +1,32 @@
 """What stands around a request over the broker: where its answer goes, until when, and how to read it. Pure.
 
 1. MQTT 5 says it in properties: Response-Topic, Correlation-Data, Message-Expiry-Interval, content
-   type, and the user properties ``inference-header-content-length`` and ``traceparent``.
+   type, and the user properties ``inference-header-content-length``, ``traceparent`` and ``tracestate``.
 2. Who speaks MQTT 3.1.1 says it in the JSON, as ``response_topic`` and ``correlation`` among the
    request's ``parameters``; the answer then carries ``correlation`` in its JSON too.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 
 from gateway.errors import GatewayError, Malformed, UnknownMedia
 from gateway.mqtt.message import Message, PublishProperties
+from gateway.serving.error_words import error_words, fitted_words
+from gateway.serving.rest.error_codes import error_headers
 from gateway.serving.rest.json_reading import read_object
 
 HEADER_LENGTH = "inference-header-content-length"
 TRACE = "traceparent"
+TRACE_STATE = "tracestate"
 ERROR = "error"
+RETRY = "retry-after"
 JSON_TYPE = "application/json"
 BINARY_TYPE = "application/octet-stream"
 MOST_CORRELATION_BYTES = 4096
+# Of an error's words, beside what the client's own correlation takes in them.
+MOST_ERROR_BYTES = 8192
 # As deep as any configuration lets the body itself be.
 _DEEPEST = 512
 _TAKEN_TYPES = frozenset({"", JSON_TYPE, BINARY_TYPE})
@@ -103,9 +108,11 @@ def check_content_type(message: Message) -> None:
         )
 
 
-def traceparent(message: Message) -> str:
-    """Return the request's W3C trace context; empty for none."""
-    return _property(message, TRACE) or ""
+def trace_context(message: Message) -> tuple[list[str], list[str]]:
+    """Return what the request says as ``traceparent`` and as ``tracestate``; nothing, or one of each."""
+    said = (_property(message, name) for name in (TRACE, TRACE_STATE))
+    parents, states = ([] if each is None else [each] for each in said)
+    return parents, states
 
 
 def answer_properties(
@@ -128,14 +135,24 @@ def answer_properties(
     )
 
 
-def error_answer(back: ReturnAddress, error: GatewayError) -> tuple[bytes, PublishProperties]:
-    """Return what says why there are no tensors: ``{"error", "label"}``, the label in a property too."""
-    said = {"error": error.message, "label": error.label}
+def error_answer(
+    back: ReturnAddress, error: GatewayError, most_bytes: int = MOST_ERROR_BYTES
+) -> tuple[bytes, PublishProperties]:
+    """Return what says why there are no tensors: what REST says in its body, and headers as properties.
+
+    Args:
+        back: Where it goes.
+        error: Why; its label is a property too, and so is when to come again.
+        most_bytes: Of its words: details that do not fit are left out, and at last the sentence.
+    """
+    said, given_back = error_words(error), 0
     if back.in_json and back.correlation:
         said["correlation"] = back.correlation.decode()
-    # Half a character of a client's own words, quoted in the message, must not spoil the answer.
-    body = json.dumps(said, separators=(",", ":")).encode()
-    return body, PublishProperties(JSON_TYPE, {ERROR: error.label}, back.correlation)
+        given_back = len(back.correlation)
+    beside = {ERROR: error.label}
+    beside.update((RETRY, value.decode()) for name, value in error_headers(error) if name == RETRY.encode())
+    body = fitted_words(said, most_bytes + given_back)
+    return body, PublishProperties(JSON_TYPE, beside, back.correlation)
 
 
 def _whole(left_s: float | None) -> int | None:

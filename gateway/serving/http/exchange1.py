@@ -18,7 +18,7 @@ from gateway.serving.http.request_reader import RequestHead
 from gateway.serving.http.response_head import Framing, Head, response_head
 from gateway.serving.http.wire import Wire
 
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Below this, one write of head and body together is cheaper than two.
 _JOIN_BYTES: Final = 65_536
 
@@ -51,6 +51,8 @@ class Exchange:
         self.is_done = False
         self.task: asyncio.Task[None] | None = None
         self.eased: Callable[[], None] | None = None
+        self.watches: Callable[[], None] | None = None
+        self.is_modern = head.version == "1.1"
         self._head = head
         self._wire = wire
         self._limits = limits
@@ -64,7 +66,9 @@ class Exchange:
         """Return ASGI's next message. Cancel-safe."""
         if self._head.expects and self.inbox.is_waited_for and not self.is_begun:
             self._head.expects = False
-            self._wire.write(_CONTINUE)
+            self._wire.write(CONTINUE)
+        if self.watches is not None and self.inbox.last_told:
+            self._wire.loop.call_soon(self.watches)
         return await self.inbox.receive()
 
     async def send(self, message: Message) -> None:

@@ -71,6 +71,11 @@ class Inbox:
         return self._is_gone
 
     @property
+    def is_watched(self) -> bool:
+        """Whether the application has the whole body, and waits for word that its client is gone."""
+        return self.last_told and self._waiter is not None
+
+    @property
     def is_waited_for(self) -> bool:
         """Whether the application wants a body of which nothing has arrived."""
         return not self._pieces and not self.is_whole and not self._is_gone

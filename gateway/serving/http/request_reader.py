@@ -20,6 +20,8 @@ _LINE_BYTES: Final = 4096
 _MOST_REMEMBERED: Final = 4096
 # What cannot become a head whatever follows: a line's end without CR, a zero, TLS, a lower-case method.
 _HOPELESS: Final = re.compile(rb"(?<!\r)\n|\0|\A(?:\r\n)*[^A-Z\r]")
+# What every method looks like; the parser has a list of them, and says only that another one is not on it.
+_METHOD: Final = re.compile(rb"[A-Z][A-Z0-9-]{0,31} /")
 # So many chunks may be small; beyond, the body's chunks hold this much on average.
 _SMALL_CHUNKS: Final = 4096
 _CHUNK_BYTES: Final = 32
@@ -247,6 +249,8 @@ class RequestReader:
                 raise cause from None
             raise
         except httptools.HttpParserError as error:
+            if isinstance(error, httptools.HttpParserInvalidMethodError) and _METHOD.match(data):
+                raise NotSupported("the request's method is not known here") from None
             raise Malformed(f"this is no HTTP request: {error}") from None
 
     # What httptools calls.

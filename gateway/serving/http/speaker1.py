@@ -10,6 +10,7 @@ from gateway.operations.log import log
 from gateway.serving.asgi import Application
 from gateway.serving.http.exchange1 import Exchange, http_date
 from gateway.serving.http.limits import HttpLimits
+from gateway.serving.http.parting import Parting
 from gateway.serving.http.refusal import BODY_CUT, BODY_TOO_SLOW, Refusal, refusal_of
 from gateway.serving.http.request_reader import RequestHead, RequestReader
 from gateway.serving.http.response_head import response_head
@@ -32,6 +33,7 @@ class Speaker1:
         self._ahead = b""
         self._has_ended = False
         self._was_answered = False
+        self._parting: Parting | None = None
         wire.alarm.within(self._limits.head_s)
 
     # What the wire says.
@@ -44,7 +46,7 @@ class Speaker1:
             self._wire.hold(Hold.AHEAD)
 
     def ended(self) -> bool:
-        """Answer what was asked still; tell the application that its client may be gone."""
+        """Answer what was asked still, if somebody is there to hear it."""
         self._has_ended = True
         exchange = self._exchange
         if exchange is None:
@@ -52,7 +54,7 @@ class Speaker1:
         if not exchange.inbox.is_whole:
             self._refuse(BODY_CUT)
             return True
-        exchange.inbox.leave()
+        self._watch(exchange)
         return True
 
     def emptied(self) -> None:
@@ -60,6 +62,8 @@ class Speaker1:
 
     def lost(self) -> None:
         """Stop the application."""
+        if self._parting is not None:
+            self._parting.close()
         exchange = self._exchange
         if exchange is not None:
             exchange.inbox.leave()
@@ -100,6 +104,8 @@ class Speaker1:
         scope = build_scope(self._ends, head.version, head.method, head.target, head.headers)
         exchange = Exchange(head, scope, self._wire, self._limits, self._is_closing)
         exchange.eased = self._eased
+        if self._has_ended:
+            self._watch(exchange)
         if head.has_body:
             self._wire.alarm.within(self._limits.body_s)
         self._exchange = exchange
@@ -176,6 +182,31 @@ class Speaker1:
             wire.release(Hold.AHEAD)
         if self._has_ended and self._exchange is None and not wire.is_over:
             wire.close(self._limits.taking_s)
+
+    def _watch(self, exchange: Exchange) -> None:
+        """Have found out whether who sends no more is there; where nothing can, he counts as gone."""
+        parting = self._parting = self._parting or self._part()
+        # The interim response by which it is found out is not for HTTP/1.0.
+        if parting is None or parting.has_left or not (parting.is_told or exchange.is_modern):
+            exchange.inbox.leave()
+            return
+        exchange.watches = parting.ask
+        parting.ask()
+
+    def _part(self) -> Parting | None:
+        sock = self._wire.sock
+        try:
+            return None if sock is None else Parting(self._wire, sock, self._may_ask, self._left)
+        except OSError:  # no descriptor is left
+            return None
+
+    def _may_ask(self) -> bool:
+        exchange = self._exchange
+        return exchange is not None and exchange.inbox.is_watched and not exchange.is_begun
+
+    def _left(self) -> None:
+        if self._exchange is not None:
+            self._exchange.inbox.leave()
 
     def _refuse(self, refusal: Refusal) -> None:
         """Say what is wrong with the request if nothing was said yet, and end."""

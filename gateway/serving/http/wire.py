@@ -6,6 +6,7 @@ Shared by every version of HTTP; knows none.
 from __future__ import annotations
 
 import asyncio
+import socket
 from enum import Enum, auto
 from typing import Final, Protocol
 
@@ -79,6 +80,14 @@ class Wire:
     def is_lost(self) -> bool:
         """Whether nothing can be sent any more."""
         return self._transport is None
+
+    @property
+    def sock(self) -> socket.socket | None:
+        """The socket, to be looked at; None where it is gone, or both ways end together, as with TLS."""
+        if self._transport is None or not self._transport.can_write_eof():
+            return None
+        sock: socket.socket | None = self._transport.get_extra_info("socket")
+        return sock
 
     def write(self, data: bytes) -> None:
         """Send bytes, or queue them."""

@@ -43,6 +43,13 @@ async def answer(reply: Reply, method: str, headers: Mapping[bytes, bytes], send
 
 
 def _encoding(reply: Reply, accepted: str) -> str:
-    """Return how to compress; bytes of tensors hardly shrink, so only who asks for that alone gets it."""
+    """Return how to compress.
+
+    Who names one encoding alone gets it: HTTP libraries send lists of themselves. For those, bytes of
+    tensors hardly shrink, and Triton's asynchronous client sends one and unpacks models' answers alone.
+    Errors are never compressed: it does not unpack those at all.
+    """
     encoding, is_wish = wanted_encoding(accepted)
-    return encoding if is_wish or reply.content_type != BINARY else IDENTITY
+    if reply.status != 200:
+        return IDENTITY
+    return encoding if is_wish or not (reply.is_page or reply.content_type == BINARY) else IDENTITY

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from gateway.configuration.serving_settings import ServingSettings
 from gateway.errors import GatewayBug, GatewayError, UnknownMedia
 from gateway.operations.log import log
+from gateway.operations.tracing import begin_span, in_span
 from gateway.serving.access.caller import Caller
 from gateway.serving.access.gate import Gate
 from gateway.serving.access.http_peer import http_peer
@@ -115,9 +116,24 @@ class RestApp:
         if scope["type"] != "http":
             raise ValueError(f"the REST door does not speak {scope['type']}")
         headers = {name.lower(): value for name, value in scope["headers"]}
-        reply = await self._reply(scope, receive, headers)
+        if b"traceparent" in headers:
+            reply = await self._reply_traced(scope, receive, headers)
+        else:
+            reply = await self._reply(scope, receive, headers)
         if reply is not None:
             await answer(reply, scope["method"], headers, send)
+
+    async def _reply_traced(
+        self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]
+    ) -> Reply | None:
+        """Return the same, as a part of the client's trace, with its own place in that."""
+        span = begin_span(_lines(scope, b"traceparent"), _lines(scope, b"tracestate"))
+        with in_span(span):
+            reply = await self._reply(scope, receive, headers)
+        if reply is None:
+            return None
+        said = tuple((name.encode(), value.encode()) for name, value in span.pairs)
+        return replace(reply, headers=(*reply.headers, *said))
 
     async def _reply(self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]) -> Reply | None:
         """Return what is said, None if nobody is there to hear it."""
@@ -174,6 +190,11 @@ class RestApp:
         if len(read):
             check_content_type(came.headers.get(b"content-type", b""))
         return read
+
+
+def _lines(scope: Scope, wanted: bytes) -> list[str]:
+    """Return every value of a header, in their order."""
+    return [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == wanted]
 
 
 def _outcome(reply: Reply | None) -> str:

@@ -56,6 +56,7 @@ class Reply:
         content_type: Of the body; empty where there is none.
         headers: Further ones.
         label: Of the error that it tells; empty for none.
+        is_page: Whether it says something of the gateway or of what is wrong, and is no answer of a model.
     """
 
     status: int = 200
@@ -63,6 +64,7 @@ class Reply:
     content_type: bytes = b""
     headers: Headers = field(default=())
     label: str = ""
+    is_page: bool = False
 
 
 Handler = Callable[[Ask], Coroutine[Any, Any, Reply]]
@@ -70,4 +72,4 @@ Handler = Callable[[Ask], Coroutine[Any, Any, Reply]]
 
 def json_reply(value: object, status: int = 200, headers: Headers = (), label: str = "") -> Reply:
     """Return an answer in JSON."""
-    return Reply(status, write_json(value), JSON, headers, label)
+    return Reply(status, write_json(value), JSON, headers, label, is_page=True)

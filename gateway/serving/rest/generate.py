@@ -25,7 +25,7 @@ def generate_words(members: Mapping[str, object], view: ModelView) -> InferWords
     """Return the request that plain members mean.
 
     A member of an input's name is that input: a value, or an array, flat or nested. ``id`` is the
-    request's; every other one is a parameter, as are the members of ``parameters``.
+    request's; every other one is a parameter. Members of ``parameters`` are read as those beside it.
 
     Raises:
         RequestRefused: A value does not fit its input, or a parameter is wrong.
@@ -37,13 +37,14 @@ def generate_words(members: Mapping[str, object], view: ModelView) -> InferWords
         if name not in inputs and name not in {"id", _PARAMETERS}
     }
     named = member_object(members, _PARAMETERS, "") if _PARAMETERS not in inputs else {}
-    twice = extra.keys() & named.keys()
+    twice = members.keys() & named.keys()
     if twice:
-        raise Malformed(f"parameter {min(twice)[:80]!a} stands twice")
-    parameters = {**extra, **named}
+        raise Malformed(f"{min(twice)[:80]!a} stands twice: in {_PARAMETERS} and beside it")
+    given = {**members, **named}
+    parameters = {name: value for name, value in {**extra, **named}.items() if name not in inputs}
     check_parameters(parameters, _PARAMETERS)
     return InferWords(
-        inputs=tuple(_input(members[name], tensor) for name, tensor in inputs.items() if name in members),
+        inputs=tuple(_input(given[name], tensor) for name, tensor in inputs.items() if name in given),
         id="" if "id" in inputs else member_text(members, "id", "") or "",
         timeout_us=member_whole(parameters, "timeout", _PARAMETERS) or 0,
         sequence=read_sequence(parameters),

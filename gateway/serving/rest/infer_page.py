@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from gateway.errors import Forbidden, RequestRefused, UnknownMedia
+from gateway.operations.tracing import current_parent
 from gateway.serving.call import InferReply
 from gateway.serving.model_view import Models
 from gateway.serving.regions import Regions
@@ -29,7 +29,6 @@ _TAKEN: Final = frozenset(
         "text/plain",
     }
 )
-_TRACE: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class InferPage:
@@ -106,14 +105,8 @@ class InferPage:
         return read_request(ask.body, json_bytes, self._max_depth)
 
     async def _ask(self, words: InferWords, ask: Ask) -> InferReply:
-        asked = Asked(ask.model, ask.version, ask.arrived_s, ask.caller.name, trace_of(ask))
+        asked = Asked(ask.model, ask.version, ask.arrived_s, ask.caller.name, current_parent())
         return await self._models.infer(to_call(words, asked, self._timing, self._regions))
-
-
-def trace_of(ask: Ask) -> str:
-    """Return the request's ``traceparent``; empty where there is none, or none that the standard knows."""
-    text = ask.headers.get(b"traceparent", b"").decode("latin-1")
-    return text if _TRACE.fullmatch(text) else ""
 
 
 def check_content_type(header: bytes) -> None:

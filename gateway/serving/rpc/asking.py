@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.operations.tracing import current_parent
 from gateway.serving.access.caller import Caller
 from gateway.serving.call import InferCall, InferReply, InputTensor
 from gateway.serving.datatypes import check_bytes, datatype_named
@@ -30,13 +31,11 @@ class Arrival:
         arrived_s: Monotonic seconds.
         remaining_s: Seconds until gRPC's own deadline of the call; None for none.
         on_stream: The call is a stream: its deadline bounds that of its requests and is not theirs.
-        trace: A W3C ``traceparent``; empty for none.
     """
 
     arrived_s: float
     remaining_s: float | None
     on_stream: bool = False
-    trace: str = ""
 
 
 async def words_of_request(data: bytes) -> RpcWords:
@@ -114,7 +113,7 @@ class Asking:
             id=words.id,
             sequence=words.sequence,
             caller=caller.name,
-            trace=arrival.trace,
+            trace=current_parent(),
         )
 
 

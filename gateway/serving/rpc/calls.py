@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from gateway.errors import GatewayBug, GatewayError, Malformed
 from gateway.operations.log import log
+from gateway.operations.tracing import begin_span, current_span, enter_span
 from gateway.serving.access.caller import Caller
 from gateway.serving.access.gate import Gate
 from gateway.serving.access.peer import Peer
@@ -82,6 +83,10 @@ class Calls:
     def visit(self, context: Any) -> Visit:
         """Return what came with a call."""
         metadata = tuple(context.invocation_metadata() or ())
+        for name, _ in metadata:
+            if name == "traceparent":
+                _enter_trace(context, metadata)
+                break
         secured = context.auth_context() if self._secure else {}
         return Visit(rpc_peer(context.peer(), metadata, secured), metadata)
 
@@ -182,7 +187,18 @@ async def refuse(context: Any, error: GatewayError) -> None:
     """End a call with the status of an error; does not return."""
     import grpc
 
-    await context.abort(grpc.StatusCode[status_of(error)], words_of(error), trailing_of(error))
+    span = current_span()
+    trailing = trailing_of(error) if span is None else (*trailing_of(error), *span.pairs)
+    await context.abort(grpc.StatusCode[status_of(error)], words_of(error), trailing)
+
+
+def _enter_trace(context: Any, metadata: tuple[tuple[str, str | bytes], ...]) -> None:
+    """Let the rest of a call, which is a task of its own, belong to its trace, and tell the client so."""
+    said = [(name, value) for name, value in metadata if isinstance(value, str)]
+    parents = [value for name, value in said if name == "traceparent"]
+    span = begin_span(parents, [value for name, value in said if name == "tracestate"])
+    enter_span(span)
+    context.set_trailing_metadata(span.pairs)
 
 
 def _model(request: Any) -> str:

@@ -110,6 +110,14 @@ def read(data: bytes) -> RpcWords:
     return _whole(plan, _text(ids[-1]) if ids else "", views)
 
 
+def id_of(data: bytes) -> str:
+    """Return the id of a request that need not be sound; empty where there is none that can be said."""
+    found = wire.split(data, _ID_FIELD)
+    if found is None or not (ids := found[1][0]) or len(ids[-1]) > _LONGEST_ID:
+        return ""
+    return str(ids[-1], "utf-8", "replace")
+
+
 def typed_bytes(data: bytes) -> int:
     """Return how many bytes of a request are none of its raw tensors."""
     found = wire.split(data, _RAW_FIELD)

@@ -73,7 +73,7 @@ class RpcServer:
             )
         self._secure = not isinstance(self._address, UnixPath) and bool(settings.tls.certificate_file)
         services = [protocol.INFERENCE, *([protocol.RUNTIME] if memory is not None else [])]
-        count = DoorCount("grpc", _method_names(), requests)
+        count = DoorCount("grpc", _method_names(), requests, settings.slow_request_s)
         self._calls = Calls(gate, count, secure=self._secure)
         timing = Timing(settings.timeout_s, settings.max_timeout_s)
         self._asking = Asking(behind.models, behind.regions, timing)
@@ -188,7 +188,7 @@ class RpcServer:
             visit = self._calls.visit(context)
             with self._calls.gate.admit(visit.peer, INFER, INFER_METHOD) as caller:
                 words = await words_of_request(data)
-                arrival = Arrival(arrived_s, context.time_remaining(), trace=visit.word("traceparent"))
+                arrival = Arrival(arrived_s, context.time_remaining())
                 reply, places = await self._asking.answer(words, caller, arrival)
                 if how := visit.word(COMPRESSION_KEY):
                     await compress(context, how)

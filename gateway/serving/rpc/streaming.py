@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.errors import Draining, GatewayBug, GatewayError
+from gateway.operations.tracing import begin_within, current_span, enter_span
 from gateway.serving.access.caller import INFER
 from gateway.serving.door_count import CANCELLED, DONE
 from gateway.serving.rpc.asking import Arrival, Asking, now_s, words_of_request
 from gateway.serving.rpc.calls import COMPRESSION_KEY, Calls, Visit, compress, known
-from gateway.serving.rpc.reading import RpcWords
+from gateway.serving.rpc.reading import RpcWords, id_of
 from gateway.serving.rpc.statuses import words_of
 from gateway.serving.rpc.writing import stream_error, stream_response
 
@@ -75,7 +76,7 @@ class Stream:
         self._context = context
         self._most = room
         self._visit: Visit = calls.visit(context)
-        self._trace = self._visit.word("traceparent")
+        self._span = current_span()
         self._errors_end_it = self._visit.word(_ERRORS_END_IT).lower() == "true"
         self._due: deque[_Due] = deque()
         self._due_bytes = 0
@@ -125,14 +126,16 @@ class Stream:
         context = self._context
         try:
             while (data := await context.read()) is not end:
-                arrival = Arrival(now_s(), context.time_remaining(), on_stream=True, trace=self._trace)
+                arrival = Arrival(now_s(), context.time_remaining(), on_stream=True)
                 # Read here and in turn: requests of one sequence reach the model in their order.
                 words: RpcWords | GatewayError
                 try:
                     words = await words_of_request(data)
                 except Exception as error:  # noqa: BLE001 - one request must not end the others
                     words = known(error, METHOD) or GatewayBug(str(error))
-                self._due.append(_Due(asyncio.ensure_future(self._answer(words, arrival)), len(data)))
+                request_id = words.id if isinstance(words, RpcWords) else id_of(data)
+                answering = asyncio.ensure_future(self._answer(words, request_id, arrival))
+                self._due.append(_Due(answering, len(data)))
                 self._due_bytes += len(data)
                 self._news.set()
                 while len(self._due) >= self._most.requests or self._due_bytes > self._most.bytes:
@@ -156,9 +159,12 @@ class Stream:
                 raise answer
             await self._context.write(answer)
 
-    async def _answer(self, words: RpcWords | GatewayError, arrival: Arrival) -> bytes | GatewayError:
-        request_id = words.id if isinstance(words, RpcWords) else ""
+    async def _answer(
+        self, words: RpcWords | GatewayError, request_id: str, arrival: Arrival
+    ) -> bytes | GatewayError:
         count = self._calls.count
+        if self._span is not None:
+            enter_span(begin_within(self._span))
         try:
             if isinstance(words, GatewayError):
                 raise words

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.errors import Malformed, TooLarge
+from gateway.operations.tracing import current_parent
 from gateway.serving.call import InferCall, InferReply, InputTensor, WantedOutput
 from gateway.serving.datatypes import Kind, check_bytes, datatype_named
 from gateway.serving.shared_memory.door_words import ALIGN, Infer, Part, PlacedInput
@@ -37,7 +38,7 @@ def call_of(word: Infer, inputs: tuple[InputTensor, ...], caller: str, times: Ti
         id=word.id,
         sequence=word.sequence,
         caller=caller,
-        trace=word.trace,
+        trace=current_parent(),
     )
 
 

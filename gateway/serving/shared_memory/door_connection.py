@@ -18,6 +18,7 @@ from gateway.configuration.serving_settings import ServingSettings
 from gateway.errors import AlreadyThere, GatewayBug, GatewayError, Malformed, Overloaded
 from gateway.operations.log import log
 from gateway.operations.series import OTHER
+from gateway.operations.tracing import begin_span, in_span
 from gateway.serving.access.caller import INFER, READ
 from gateway.serving.access.gate import Admission, Gate
 from gateway.serving.access.peer import Peer
@@ -208,6 +209,9 @@ class MemoryConnection:
         if fds and not isinstance(word, Share):
             raise Malformed("a descriptor comes with share alone")
         match word:
+            case Infer() if word.trace:
+                with in_span(begin_span([word.trace])):
+                    self._infer(number, word, known)
             case Infer():
                 self._infer(number, word, known)
             case Share():

@@ -8,18 +8,29 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.errors import Malformed, TooLarge, UnknownMedia, WrongShape
+from gateway.errors import (
+    GatewayError,
+    Malformed,
+    NotReady,
+    Overloaded,
+    RateLimited,
+    TooLarge,
+    UnknownMedia,
+    WrongShape,
+)
 from gateway.mqtt.message import Message
 from gateway.serving.broker.envelope import (
     MOST_CORRELATION_BYTES,
+    MOST_ERROR_BYTES,
     ReturnAddress,
     answer_properties,
     check_content_type,
     error_answer,
     header_length,
     return_address,
-    traceparent,
+    trace_context,
 )
+from gateway.serving.error_words import error_words
 
 TOPIC = "gw/porch/v2/models/cat/infer"
 
@@ -90,11 +101,12 @@ def test_a_header_length_is_a_number(said: str) -> None:
 
 
 def test_names_of_properties_are_read_in_any_case() -> None:
-    message = request(properties={"Inference-Header-Content-Length": "42", "Traceparent": "00-aa-bb-01"})
+    said = {"Inference-Header-Content-Length": "42", "Traceparent": "00-aa-bb-01", "TraceState": "a=b"}
+    message = request(properties=said)
     assert header_length(message) == 42
-    assert traceparent(message) == "00-aa-bb-01"
+    assert trace_context(message) == (["00-aa-bb-01"], ["a=b"])
     assert header_length(request()) is None
-    assert traceparent(request()) == ""
+    assert trace_context(request()) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -123,9 +135,37 @@ def test_answers_say_what_they_are() -> None:
 
 
 def test_errors_say_what_is_wrong_in_the_body_and_beside_it() -> None:
-    body, properties = error_answer(ReturnAddress("re/me", b"\xff"), WrongShape("too tall \ud800"))
-    assert json.loads(body) == {"error": "too tall \ud800", "label": "refused.shape"}
+    error = WrongShape("too tall \ud800", model="cat", shape="[3]")
+    body, properties = error_answer(ReturnAddress("re/me", b"\xff"), error)
+    assert json.loads(body) == error_words(error)
+    assert json.loads(body)["details"] == [
+        {"label": "refused.shape", "error": "too tall ?", "model": "cat", "shape": "[3]"}
+    ]
     assert dict(properties.properties) == {"error": "refused.shape"}
     assert properties.correlation == b"\xff"
-    body, _ = error_answer(ReturnAddress("re/me", b"7", in_json=True), WrongShape("too tall"))
-    assert json.loads(body) == {"error": "too tall", "label": "refused.shape", "correlation": "7"}
+    body, _ = error_answer(ReturnAddress("re/me", b"7", in_json=True), error)
+    assert json.loads(body) == {**error_words(error), "correlation": "7"}
+
+
+def test_errors_say_when_to_come_again_as_http_does() -> None:
+    for error, said in ((RateLimited("slower", retry_after_s=2.5), "3"), (Overloaded("full"), "1")):
+        _, properties = error_answer(ReturnAddress("re/me"), error)
+        assert dict(properties.properties) == {"error": error.label, "retry-after": said}
+
+
+@given(st.text(max_size=4000), st.integers(0, 3), st.binary(max_size=20).map(bytes.hex))
+def test_errors_are_never_long_and_always_give_the_correlation_back(
+    text: str, stages: int, correlation: str
+) -> None:
+    error: GatewayError = WrongShape(text, model="cat")
+    for number in range(stages):
+        outer = NotReady(f"{number} {text}")
+        outer.__cause__ = error
+        error = outer
+    back = ReturnAddress("re/me", correlation.encode(), in_json=True)
+    for most in (MOST_ERROR_BYTES, 0):
+        body, _ = error_answer(back, error, most)
+        assert len(body) <= max(most, 200) + len(correlation)
+        said = json.loads(body)
+        assert said["label"] == error.label
+        assert said.get("correlation", "") == correlation

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gateway.errors import Malformed
 from gateway.operations.events import Level
 from gateway.serving.call import OutputTensor
 from tests.serving.rest.rest_house import INFER, LEFT, RestHouse, both, wide
@@ -202,6 +203,22 @@ def test_tensors_in_bytes_are_compressed_for_those_alone_who_ask_for_just_that()
     assert gzip.decompress(got.body)[length:] == body
 
 
+def test_pages_and_errors_are_not_compressed_for_a_library_that_lists_what_it_knows() -> None:
+    house = RestHouse()
+    both_ways = {"accept-encoding": "gzip, deflate"}
+    got = house.get("GET", "/v2/models/stats", headers=both_ways)
+    assert len(got.body) > 1024
+    assert "content-encoding" not in got.headers
+    assert got.json
+    got = house.get("GET", "/v2/models/stats", headers={"accept-encoding": "gzip"})
+    assert json.loads(gzip.decompress(got.body))
+    house.models.fails = Malformed("too long " * 1000)
+    for accepted in ("gzip, deflate", "gzip"):
+        got = house.get("POST", INFER, both(), {"accept-encoding": accepted})
+        assert len(got.body) > 1024
+        assert got.json["error"].startswith("too long")
+
+
 def test_the_repository_lists_loads_and_unloads() -> None:
     house = RestHouse()
     every = house.get("POST", "/v2/repository/index").json
@@ -268,6 +285,10 @@ def test_plain_values_are_asked_and_answered() -> None:
     assert stream.body.startswith(b"data: {")
     assert stream.body.endswith(b"}\n\n")
     assert json.loads(stream.body[6:])["OUTPUT0"] == 1.5
+    inside = {"INPUT0": row, "parameters": {"INPUT1": row, "timeout": 5_000_000}}
+    assert house.get("POST", "/v2/models/add_sub/generate", inside).json["OUTPUT1"] == [0] * 16
+    twice = {"INPUT0": row, "INPUT1": row, "parameters": {"INPUT1": row}}
+    assert "stands twice" in house.get("POST", "/v2/models/add_sub/generate", twice).json["error"]
 
 
 def test_plain_values_that_json_cannot_say_are_null_and_named() -> None:

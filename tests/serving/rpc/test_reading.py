@@ -13,7 +13,7 @@ from gateway.errors import Malformed, NotSupported, RequestRefused, TooLarge, Wr
 from gateway.serving.call import InputTensor, Sequence, WantedOutput
 from gateway.serving.datatypes import DATATYPES, join_bytes
 from gateway.serving.rest.infer_words import RegionPart
-from gateway.serving.rpc.reading import PlacedInput, read
+from gateway.serving.rpc.reading import PlacedInput, id_of, read
 from tests.serving.rpc.requests import add_raw, echo, put, request
 
 TYPED: dict[str, tuple[str, Any]] = {
@@ -78,6 +78,16 @@ def test_requests_that_differ_in_ids_and_elements_alone_are_told_apart() -> None
 def test_an_id_that_is_no_text_is_refused() -> None:
     with pytest.raises(Malformed):
         read(echo().SerializeToString() + b"\x1a\x01\xff")
+
+
+def test_the_id_of_a_request_is_known_whatever_else_is_wrong_with_it() -> None:
+    short = echo(b"abc", "7")
+    short.inputs[0].shape[0] = 4
+    with pytest.raises(Malformed):
+        read(short.SerializeToString())
+    assert id_of(short.SerializeToString()) == "7"
+    assert id_of(b"\x1a\x02\xff\xfe") == "\ufffd\ufffd"
+    assert id_of(echo(b"abc", "x" * 2000).SerializeToString()) == id_of(b"\xff\xff") == id_of(b"") == ""
 
 
 def test_a_long_tensor_is_a_view_on_the_request() -> None:
@@ -214,6 +224,7 @@ def test_any_bytes_are_a_request_or_one_typed_error(data: bytes) -> None:
         read(data)
     except RequestRefused as error:
         assert error.message
+    assert len(id_of(data)) <= 1024
 
 
 @given(st.data())

@@ -339,16 +339,6 @@ def test_a_repository_has_no_name_and_its_index_may_be_of_those_that_serve() -> 
     asyncio.run(run())
 
 
-def test_a_traceparent_goes_along() -> None:
-    async def run() -> None:
-        async with open_door() as door, client_of(door.address) as client:
-            trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-            await client.method("ModelInfer")(echo().SerializeToString(), metadata=(("traceparent", trace),))
-            assert door.models.calls[0].trace == trace
-
-    asyncio.run(run())
-
-
 def test_importing_the_door_brings_no_grpc_along() -> None:
     lines = (
         "import sys, gateway.serving.rpc.server; assert not {'grpc', 'google.protobuf'} & set(sys.modules)"

@@ -57,7 +57,7 @@ def test_a_request_that_fails_is_answered_with_words_and_its_id_and_the_stream_g
             answers = await exchanged(
                 client.stream(), echo(b"a", "1"), request("nope", "2"), broken, b"\xff\xff", echo(b"b", "5")
             )
-            assert [each.infer_response.id for each in answers] == ["1", "2", "", "", "5"]
+            assert [each.infer_response.id for each in answers] == ["1", "2", "3", "", "5"]
             assert [each.error_message.partition(":")[0] for each in answers] == [
                 "",
                 "refused.unknown_model",

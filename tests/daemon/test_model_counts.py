@@ -1,0 +1,42 @@
+"""What versions did, as the doors tell it, over real workers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.daemon.model_counts import ModelCounts
+from tests.daemon.declared_world import World, lived, model, settings_of, world
+
+
+def _told(made: World, name: str = "", version: str = "") -> list[tuple[str, str, int]]:
+    counts = ModelCounts(made.catalog.versions, made.wishes.beside, made.wishes.table.aliases)
+    return [(each.name, each.version, each.success.count) for each in counts.of(name, version)]
+
+
+def test_versions_go_by_the_whole_numbers_of_their_releases_or_as_they_were_asked_for(
+    tmp_path: Path,
+) -> None:
+    async def test() -> None:
+        async with world(tmp_path, settings_of({"motion": model(tmp_path, "motion", "2.0.0-rc")})) as made:
+            await made.version_of("motion")
+            assert _told(made) == _told(made, "motion") == _told(made, "motion", "0") == [("motion", "0", 1)]
+            assert _told(made, "motion", "2.0.0-rc") == [("motion", "2.0.0-rc", 1)]
+            assert _told(made, "motion", "1") == []
+
+    lived(test)
+
+
+def test_under_an_alias_stands_what_each_of_its_models_did(tmp_path: Path) -> None:
+    async def test() -> None:
+        settings = settings_of(
+            {"motion": model(tmp_path, "factory")}, aliases={"detector": {"motion": 75, "motion@8": 25}}
+        )
+        async with world(tmp_path, settings) as made:
+            made.releases.folders["motion", "8"] = str(model(tmp_path, "eight", "8.0.0"))
+            await made.settled()
+            await made.version_of("motion", "8")
+            assert _told(made, "detector") == [("detector", "0", 0), ("detector", "8", 1)]
+            assert _told(made, "detector", "8") == [("detector", "8", 1)]
+            assert _told(made) == [("motion", "0", 0), ("motion", "8", 1)]
+
+    lived(test)
