@@ -6,6 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 
+def _nobody() -> None:
+    """Stand in for who is rung."""
+
+
 class Alarm:
     """Calls ``ring`` once a deadline has passed that was neither moved nor cleared."""
 
@@ -36,8 +40,9 @@ class Alarm:
         self._deadline_s = None
 
     def drop(self) -> None:
-        """Do not ring, and keep no timer that holds on to anything."""
+        """Never ring again, and keep nothing that holds on to anything."""
         self._deadline_s = None
+        self._ring = _nobody
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None

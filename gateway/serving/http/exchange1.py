@@ -110,6 +110,15 @@ class Exchange:
         limits = self._limits
         self.pace = Pace(limits.body_s, limits.least_bytes_s, self._wire.loop.time())
 
+    def forget(self) -> None:
+        """The application has ended: hold on to nothing that holds on to this.
+
+        A task that was cancelled keeps what its functions held, a body among it. In a ring that would stay
+        until the collector looks, which is seldom.
+        """
+        self.task = None
+        self.inbox.forget()
+
     def _begin(self) -> tuple[bytes, Head]:
         """Return the bytes of the head if they were not sent, and how the body is framed."""
         if self._framing is not None:

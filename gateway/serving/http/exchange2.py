@@ -123,6 +123,16 @@ class Exchange:
         if self.task is not None:
             self.task.cancel()
 
+    def forget(self) -> None:
+        """The application has ended: hold on to nothing that holds on to this.
+
+        A task that was cancelled keeps what its functions held, a body among it. In a ring that would stay
+        until the collector looks, which is seldom.
+        """
+        self.task = None
+        self.inbox.forget()
+        self.alarm.drop()
+
     async def receive(self) -> Message:
         """Return ASGI's next message. Cancel-safe."""
         if self._expects and self.inbox.is_waited_for and not self.is_begun:

@@ -8,6 +8,10 @@ from collections.abc import Callable
 from gateway.serving.asgi import Message
 
 
+def _nobody(_bytes: int) -> None:
+    """Stand in for who is told."""
+
+
 class Inbox:
     """Holds what has arrived until the application takes it.
 
@@ -49,6 +53,11 @@ class Inbox:
         """The body is whole."""
         self.is_whole = True
         self._wake()
+
+    def forget(self) -> None:
+        """Let go of what nobody takes any more, and of whoever would be told."""
+        self._pieces.clear()
+        self._taken = _nobody
 
     def leave(self) -> None:
         """The client is gone, or its request is answered."""

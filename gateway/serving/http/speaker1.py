@@ -159,6 +159,7 @@ class Speaker1:
         finally:
             self._exchange = None
             self._was_answered = True
+            exchange.forget()
         self._next(exchange)
 
     def _broke(self, exchange: Exchange, error: Exception) -> None:

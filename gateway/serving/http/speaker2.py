@@ -308,7 +308,7 @@ class Speaker2:
     def _finished(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
         """Forget an exchange whose application has ended."""
         self._running.discard(task)
-        exchange.alarm.drop()
+        exchange.forget()
         self._exchanges.pop(exchange.stream, None)
         self._was_answered = True
         self._idle_until_s = self._wire.loop.time() + self._limits.idle_s

@@ -13,7 +13,18 @@ from gateway.serving.asgi import Receive, Scope, Send
 from gateway.serving.http.limits import HttpLimits
 from gateway.serving.listener import Listener
 from tests.serving.http.test_request_reader import SMUGGLED
-from tests.serving.http.world import GET, answer, client, echo, read_body, run, talk, until
+from tests.serving.http.world import (
+    GET,
+    Deaf,
+    answer,
+    client,
+    echo,
+    read_body,
+    run,
+    talk,
+    until,
+    without_collector,
+)
 
 POST = b"POST /%s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
 MB = 1_000_000
@@ -174,6 +185,19 @@ def test_an_application_that_works_on_is_ended_when_its_client_cut_the_connectio
         await until(lambda: bool(ended))
 
     run(work, deaf, HttpLimits(response_s=0.2))
+
+
+def test_what_the_request_of_a_client_that_left_held_is_free_before_the_collector_looks() -> None:
+    deaf = Deaf()
+
+    async def work(listener: Listener) -> None:
+        async with client(listener) as asking:
+            await asking.sends(POST % (b"a", 9) + b"abc")
+            await deaf.is_working.wait()
+        await until(lambda: deaf.held[0]() is None)
+
+    with without_collector():
+        run(work, deaf)
 
 
 def test_a_body_that_is_cut_short_ends_its_request() -> None:

@@ -25,7 +25,7 @@ from tests.serving.http.h2_client import (
     frame,
     h2_client,
 )
-from tests.serving.http.world import answer, read_body, run, until
+from tests.serving.http.world import Deaf, answer, read_body, run, until, without_collector
 
 MB = 1_000_000
 CALM = ErrorCodes.ENHANCE_YOUR_CALM
@@ -211,6 +211,21 @@ def test_an_application_hears_that_its_request_was_taken_back_and_is_ended() -> 
         assert set(heard) <= {"http.disconnect", "cancelled"}
 
     run(work, long)
+
+
+def test_what_a_request_that_was_taken_back_held_is_free_before_the_collector_looks() -> None:
+    deaf = Deaf()
+
+    async def work(listener: Listener) -> None:
+        async with h2_client(listener) as asking:
+            stream = asking.ask("/a")
+            await deaf.is_working.wait()
+            asking.machine.reset_stream(stream, ErrorCodes.CANCEL)
+            asking.flush()
+            await until(lambda: deaf.held[0]() is None)
+
+    with without_collector():
+        run(work, deaf)
 
 
 def test_an_early_answer_tells_the_client_to_send_no_more() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 from gateway.serving.asgi import Application, Receive, Scope, Send
@@ -123,6 +125,43 @@ async def talk(listener: Listener, sent: bytes) -> bytes:
         with contextlib.suppress(OSError):
             made.writer.write_eof()
         return bytes(await made.rest())
+
+
+class Held:
+    """Something large that a request brought, or a response."""
+
+
+class Deaf:
+    """An application that takes a request and never answers.
+
+    Attributes:
+        is_working: A request is here.
+        held: What it held, as far as somebody holds on to it.
+    """
+
+    def __init__(self) -> None:
+        self.is_working = asyncio.Event()
+        self.held: list[weakref.ref[Held]] = []
+
+    async def __call__(self, _scope: Scope, receive: Receive, _send: Send) -> None:
+        """Hold something until it is cancelled."""
+        large = Held()
+        self.held.append(weakref.ref(large))
+        await receive()
+        self.is_working.set()
+        await asyncio.Event().wait()
+        del large
+
+
+@contextlib.contextmanager
+def without_collector() -> Iterator[None]:
+    """Have nothing freed but what nobody holds on to."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def until(condition: Callable[[], bool]) -> None:
