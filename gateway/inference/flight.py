@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.errors import GatewayError
 from gateway.inference.model_shape import ModelShape
@@ -41,8 +41,7 @@ class WorkerFacts:
     shape: ModelShape = field(default_factory=ModelShape)
 
 
-@dataclass(frozen=True, slots=True)
-class MemberAnswer:
+class MemberAnswer(NamedTuple):
     """What a worker said about one member of a batch.
 
     Attributes:

@@ -9,7 +9,10 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from gateway.errors import GatewayBug, GatewayError, OutOfMemory
 from gateway.frames.declaration import Declaration
@@ -119,7 +122,7 @@ def _run(model: LoadedModel, number: int, members: list[Member]) -> bytes:
         lines, parts = [], list[bytes | memoryview]()
         for a in answers:
             error = [a.error.label, a.error.message] if a.error else None
-            forms = [[name, each.dtype.name, each.shape, each.nbytes] for name, each in a.tensors.items()]
+            forms = [[name, _name(each.dtype), each.shape, each.nbytes] for name, each in a.tensors.items()]
             lines.append([a.prediction, error, len(a.state), a.timings_ms, forms])
             parts.append(a.state)
             parts += [each.reshape(-1).view("u1").data for each in a.tensors.values() if each.size]
@@ -137,6 +140,11 @@ def _run(model: LoadedModel, number: int, members: list[Member]) -> bytes:
     except (TypeError, ValueError):
         head["members"] = [_sayable(line) for line in lines]
         return encode(head, tail)
+
+
+@lru_cache(maxsize=64)
+def _name(dtype: np.dtype[Any]) -> str:
+    return dtype.name  # NumPy puts it together anew every time
 
 
 def _major_faults() -> int:

@@ -49,6 +49,8 @@ def serving(rounds: int, *, requests: int = 100_000, seconds: float = SECONDS) -
         with Daemon(list(models.values()), models["small"]) as daemon:
             figures |= doors(daemon, models, rounds, seconds)
             figures |= late(daemon, models, seconds)
+            with one_core_free(daemon):
+                figures |= late(daemon, models, seconds, "core_free_")
             figures |= leaving(daemon, models["slow"])
             figures |= idle_connections(daemon, 1000)
             figures |= flatness(daemon, requests)
@@ -197,17 +199,43 @@ def memory_p50_ms(daemon: Daemon, served: Served, seconds: float) -> float:
     return statistics.median(took)
 
 
-def late(daemon: Daemon, models: dict[str, Served], seconds: float, timeout_ms: int = 30) -> Figures:
-    """How long after its deadline a request is answered whose model is busy for longer than that."""
+def late(
+    daemon: Daemon, models: dict[str, Served], seconds: float, prefix: str = "", timeout_ms: int = 30
+) -> Figures:
+    """How long after its deadline a request is answered whose model is busy for longer than that.
+
+    The lanes compute all the time. Where they take every core, what is measured is also how long the
+    system lets the front end, and the load, wait for one.
+    """
     way = daemon.way_of(models["slow"], timeout_ms * 1000)
     load = daemon.load_of(way, "--seconds", seconds, "--connections", 16, "--rate", 100)
     over = sorted(took_ms - timeout_ms for took_ms in load["failed_ms"])
     return {
-        "deadline_ms": timeout_ms,
-        "deadlines_passed": len(over),
-        "answered_late_p50_ms": rounded(quantile(over, 0.5)),
-        "answered_late_p99_ms": rounded(quantile(over, 0.99)),
+        f"{prefix}deadline_ms": timeout_ms,
+        f"{prefix}deadlines_passed": len(over),
+        f"{prefix}answered_late_p50_ms": rounded(quantile(over, 0.5)),
+        f"{prefix}answered_late_p99_ms": rounded(quantile(over, 0.99)),
     }
+
+
+@contextlib.contextmanager
+def one_core_free(daemon: Daemon) -> Iterator[None]:
+    """Keep the lanes off one core while the block runs."""
+    every = os.sched_getaffinity(0)
+    lanes = descendants(daemon.pid)
+    for pid in lanes:
+        os.sched_setaffinity(pid, every - {min(every)} or every)
+    try:
+        yield
+    finally:
+        for pid in lanes:
+            os.sched_setaffinity(pid, every)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes that a process started, and those that they did."""
+    found = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return found + [below for each in found for below in descendants(each)]
 
 
 def leaving(daemon: Daemon, slow: Served, clients: int = 60) -> Figures:

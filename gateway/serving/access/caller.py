@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 INFER: Final = "infer"
 READ: Final = "read"
@@ -11,8 +10,7 @@ ADMIN: Final = "admin"
 ANYBODY: Final = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Whoever asks, once it is known.
 
     Attributes:

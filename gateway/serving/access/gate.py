@@ -27,6 +27,7 @@ from gateway.serving.door_count import DONE, outcome_of
 
 # Names come from outside and go into the log.
 _LONGEST: Final = 128
+_MOST_KNOWN: Final = 256
 
 
 class Act(NamedTuple):
@@ -119,6 +120,8 @@ class Gate:
         self._refused = refused
         self._clock = clock
         self._guesses = Guesses()
+        # Peers without a token whom this policy lets in: most ask again.
+        self._known: dict[Peer, Caller] = {}
         self._concurrency = Concurrency(access.concurrent)
         self._policy = policy
         self._rate = (0.0, 0)
@@ -128,6 +131,7 @@ class Gate:
     def apply(self, policy: Policy, access: AccessSettings) -> None:
         """Go by another configuration from the next request on; those under way stay counted."""
         self._policy = policy
+        self._known.clear()
         self._concurrency.most = access.concurrent
         rate = (access.requests_per_s, access.burst)
         # The same buckets go on: a reload gives nobody another burst.
@@ -182,8 +186,15 @@ class Gate:
         return Admission(caller, peer, act, self._concurrency)
 
     def _identify(self, peer: Peer, now_s: float) -> Caller:
-        token = self._token(peer, now_s) if peer.authorization else None
-        return identify(self._policy, peer, token)
+        if peer.authorization:
+            return identify(self._policy, peer, self._token(peer, now_s))
+        caller = self._known.get(peer)
+        if caller is None:
+            caller = identify(self._policy, peer)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[peer] = caller
+        return caller
 
     def _token(self, peer: Peer, now_s: float) -> Token:
         digest = presented(peer.authorization)

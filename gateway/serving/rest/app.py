@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gateway.configuration.serving_settings import ServingSettings
@@ -133,7 +133,7 @@ class RestApp:
         if reply is None:
             return None
         said = tuple((name.encode(), value.encode()) for name, value in span.pairs)
-        return replace(reply, headers=(*reply.headers, *said))
+        return reply._replace(headers=(*reply.headers, *said))
 
     async def _reply(self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]) -> Reply | None:
         """Return what is said, None if nobody is there to hear it."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.serving.access.caller import Caller
 from gateway.serving.call import Buffer
@@ -17,8 +16,7 @@ EVENTS: Final = b"text/event-stream; charset=utf-8"
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """One request.
 
     Attributes:
@@ -46,8 +44,7 @@ class Ask:
         return self.names.get("version", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """One answer.
 
     Attributes:
@@ -62,7 +59,7 @@ class Reply:
     status: int = 200
     body: bytes = b""
     content_type: bytes = b""
-    headers: Headers = field(default=())
+    headers: Headers = ()
     label: str = ""
     is_page: bool = False
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.serving.call import Buffer, InferReply, OutputTensor, Parameter
 from gateway.serving.datatypes import datatype_named
@@ -20,8 +20,7 @@ from gateway.serving.rest.json_writing import write_json
 NOT_FINITE: Final = "not_finite_outputs"
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """An answer.
 
     Attributes:

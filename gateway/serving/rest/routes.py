@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from gateway.serving.access.caller import ADMIN, ANYBODY, INFER, READ
@@ -68,6 +70,7 @@ def _routes() -> tuple[Route, ...]:
 
 ROUTES: Final = _routes()
 _MOST_NAME: Final = 255
+_MOST_KNOWN: Final = 512
 
 
 @dataclass(slots=True)
@@ -78,8 +81,7 @@ class _Node:
     methods: dict[str, Route] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """What a path leads to.
 
     Attributes:
@@ -109,6 +111,16 @@ def match(raw_path: bytes) -> Match | None:
         raw_path: As it was sent, without the query: names may hold escaped slashes. One slash at the
             end is passed over.
     """
+    return _known(raw_path) if len(raw_path) <= _MOST_KNOWN else _match(raw_path)
+
+
+@lru_cache(maxsize=256)
+def _known(raw_path: bytes) -> Match | None:
+    """Look up a path, or remember where it led."""
+    return _match(raw_path)
+
+
+def _match(raw_path: bytes) -> Match | None:
     segments = raw_path.split(b"/")
     if segments[0] or len(segments) < 2 or len(segments) > 10:
         return None
@@ -117,7 +129,7 @@ def match(raw_path: bytes) -> Match | None:
         del segments[-1]
     names: dict[str, str] = {}
     found = _find(_ROOT, segments, 0, names)
-    return None if found is None else Match(found.methods, names)
+    return None if found is None else Match(found.methods, MappingProxyType(names))
 
 
 def _find(node: _Node, segments: list[bytes], at: int, names: dict[str, str]) -> _Node | None:

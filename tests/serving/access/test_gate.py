@@ -73,7 +73,7 @@ def test_a_request_is_counted_from_admission_until_it_is_left() -> None:
         with pytest.raises(RateLimited) as refused:
             gate.admit(LOOPBACK, "infer")
         assert refused.value.attributes["retry_after_s"] == 1.0
-        with gate.admit(replace(LOOPBACK, address="::1"), "infer"):
+        with gate.admit(LOOPBACK._replace(address="::1"), "infer"):
             pass
     with pytest.raises(OSError, match="gone"), gate.admit(LOOPBACK, "infer"):
         raise OSError("gone")
@@ -90,7 +90,7 @@ def test_a_rate_is_per_client_and_says_when_to_come_again() -> None:
     with pytest.raises(RateLimited) as refused:
         house.gate.admit(LOOPBACK, "infer")
     assert refused.value.attributes["retry_after_s"] == 0.5
-    house.gate.admit(replace(LOOPBACK, authorization=RIGHT), "infer").close()
+    house.gate.admit(LOOPBACK._replace(authorization=RIGHT), "infer").close()
     house.now_s += 0.5
     house.gate.admit(LOOPBACK, "infer").close()
     assert house.refused() == {"rate": 1}
@@ -98,7 +98,7 @@ def test_a_rate_is_per_client_and_says_when_to_come_again() -> None:
 
 def test_a_token_is_one_client_from_wherever_it_is_used_and_a_network_of_version_6_too() -> None:
     house = House(AccessSettings(requests_per_s=1.0, burst=1, tokens=TOKENS))
-    house.gate.admit(replace(OUTSIDE, authorization=RIGHT), "infer").close()
+    house.gate.admit(OUTSIDE._replace(authorization=RIGHT), "infer").close()
     with pytest.raises(RateLimited):
         house.gate.admit(Peer("198.51.100.9", authorization=RIGHT), "infer")
     opened = House(AccessSettings(requests_per_s=1.0, burst=1, open_to_everybody=True))
@@ -111,13 +111,13 @@ def test_who_guesses_is_slowed_and_not_even_the_right_token_is_looked_at() -> No
     house = House(AccessSettings(tokens=TOKENS))
     for number in range(10):
         with pytest.raises(Unauthenticated):
-            house.gate.admit(replace(OUTSIDE, authorization=f"Bearer guess-{number}"), "infer")
-    right = replace(OUTSIDE, authorization=RIGHT)
+            house.gate.admit(OUTSIDE._replace(authorization=f"Bearer guess-{number}"), "infer")
+    right = OUTSIDE._replace(authorization=RIGHT)
     with pytest.raises(RateLimited) as refused:
         house.gate.admit(right, "infer")
     assert refused.value.attributes == {"reason": "guessing", "retry_after_s": 5.0}
-    house.gate.admit(replace(right, address="198.51.100.9"), "infer").close()
-    house.gate.admit(replace(LOOPBACK), "infer").close()
+    house.gate.admit(right._replace(address="198.51.100.9"), "infer").close()
+    house.gate.admit(LOOPBACK, "infer").close()
     house.now_s += 5.0
     house.gate.admit(right, "infer").close()
     assert house.refused() == {"unknown_token": 10, "guessing": 1}
@@ -127,19 +127,19 @@ def test_a_wrong_token_is_never_overlooked_because_the_peer_is_local() -> None:
     house = House(AccessSettings())
     for header, reason in (("Bearer wrong", "unknown_token"), ("Basic b3BzOm9wcw==", "no_bearer")):
         with pytest.raises(Unauthenticated) as refused:
-            house.gate.admit(replace(LOOPBACK, authorization=header), "infer")
+            house.gate.admit(LOOPBACK._replace(authorization=header), "infer")
         assert refused.value.attributes["reason"] == reason
 
 
 def test_probes_are_let_in_whoever_asks_and_however_many() -> None:
     gate = House(AccessSettings(tokens=TOKENS, concurrent=1, requests_per_s=1.0, burst=1)).gate
-    admissions = [gate.admit(replace(OUTSIDE, authorization="Bearer wrong"), "") for _ in range(50)]
+    admissions = [gate.admit(OUTSIDE._replace(authorization="Bearer wrong"), "") for _ in range(50)]
     assert {each.caller.scopes for each in admissions} == {frozenset()}
 
 
 def test_every_call_of_an_administrator_leaves_one_line(lines: Lines) -> None:
     gate = House(AccessSettings(tokens=TOKENS)).gate
-    ops = replace(OUTSIDE, authorization=RIGHT)
+    ops = OUTSIDE._replace(authorization=RIGHT)
     with gate.admit(ops, "admin", "load", "detector"):
         pass
     answered = gate.admit(ops, "admin", "unload", "detector")
@@ -161,11 +161,11 @@ def test_every_call_of_an_administrator_leaves_one_line(lines: Lines) -> None:
 
 def test_a_refusal_is_counted_and_logged_without_the_token(lines: Lines) -> None:
     house = House(AccessSettings(tokens=TOKENS))
-    shown = replace(OUTSIDE, authorization="Bearer eyes-0123456789abcdef")
+    shown = OUTSIDE._replace(authorization="Bearer eyes-0123456789abcdef")
     with pytest.raises(Forbidden):
         house.gate.admit(shown, "admin", "unload", "detector")
     with pytest.raises(Unauthenticated):
-        house.gate.admit(replace(OUTSIDE, authorization="Bearer secret-guess"), "infer")
+        house.gate.admit(OUTSIDE._replace(authorization="Bearer secret-guess"), "infer")
     assert house.refused() == {"scope": 1, "unknown_token": 1}
     first, second = lines()
     assert (first["event"], first["reason"], first["call"]) == ("access_refused", "scope", "unload")
@@ -185,7 +185,7 @@ def test_another_configuration_is_gone_by_at_once_and_who_is_in_stays_counted() 
         house.gate.admit(LOOPBACK, "admin")
     for each in inside:
         each.close()
-    house.gate.admit(replace(OUTSIDE, authorization=RIGHT), "admin").close()
+    house.gate.admit(OUTSIDE._replace(authorization=RIGHT), "admin").close()
 
 
 def test_a_reload_gives_nobody_another_burst_unless_the_rate_was_changed() -> None:

@@ -46,7 +46,7 @@ def test_then_administration_over_loopback_wants_credentials_and_a_unix_socket_d
     policy: Policy,
 ) -> None:
     assert identify(policy, LOOPBACK).scopes == USE
-    assert identify(policy, replace(LOOPBACK, address="::1")).scopes == USE
+    assert identify(policy, LOOPBACK._replace(address="::1")).scopes == USE
     assert identify(policy, UNIX).scopes == ALL
 
 
@@ -63,14 +63,14 @@ def test_who_shows_a_token_is_what_it_says_even_on_this_machine() -> None:
 
 
 def test_a_certificate_allows_what_is_configured_and_adds_to_a_token() -> None:
-    shown = replace(OUTSIDE, certificate=("camera-7", "CN=camera-7"), is_encrypted=True)
+    shown = OUTSIDE._replace(certificate=("camera-7", "CN=camera-7"), is_encrypted=True)
     assert identify(WITH_CERTIFICATES, shown) == Caller("certificate:camera-7", USE, is_local=False)
     both = replace(WITH_CERTIFICATES, tokens=(EYES,), certificate_scopes=frozenset({INFER}))
     assert identify(both, shown, EYES) == Caller("token:eyes", USE, is_local=False)
 
 
 def test_a_certificate_that_nobody_asked_for_is_nothing() -> None:
-    assert refused(CLOSED, replace(OUTSIDE, certificate=("camera-7",))) == (Forbidden, "not_local")
+    assert refused(CLOSED, OUTSIDE._replace(certificate=("camera-7",))) == (Forbidden, "not_local")
 
 
 def test_an_open_gateway_serves_everybody_but_lets_nobody_administer() -> None:
@@ -93,27 +93,27 @@ def test_an_open_gateway_serves_everybody_but_lets_nobody_administer() -> None:
 def test_a_page_in_a_browser_of_this_machine_borrows_no_trust(host: str, origin: str, reason: str) -> None:
     """The first two are DNS rebinding, the others requests across sites."""
     for policy in (CLOSED, WITH_TOKENS):
-        assert refused(policy, replace(LOOPBACK, host=host, origin=origin)) == (Forbidden, reason)
-    shown = identify(WITH_TOKENS, replace(LOOPBACK, host=host, origin=origin), OPS)
+        assert refused(policy, LOOPBACK._replace(host=host, origin=origin)) == (Forbidden, reason)
+    shown = identify(WITH_TOKENS, LOOPBACK._replace(host=host, origin=origin), OPS)
     assert shown.name == "token:ops"
 
 
 def test_a_page_reaches_no_open_gateway_and_uses_no_certificate_across_sites() -> None:
-    page = replace(OUTSIDE, origin="https://evil.example", is_encrypted=True)
+    page = OUTSIDE._replace(origin="https://evil.example", is_encrypted=True)
     assert refused(OPEN, page) == (Forbidden, "page")
-    assert refused(WITH_CERTIFICATES, replace(page, certificate=("ops",))) == (Forbidden, "page")
+    assert refused(WITH_CERTIFICATES, page._replace(certificate=("ops",))) == (Forbidden, "page")
 
 
 def test_our_own_pages_are_programs_of_this_machine() -> None:
     for host in ("127.0.0.1:8080", "localhost:8080", "[::1]:8080", "orin:8080", "orin.local:8080"):
-        own = replace(LOOPBACK, host=host, origin=f"http://{host}")
+        own = LOOPBACK._replace(host=host, origin=f"http://{host}")
         policy = replace(CLOSED, own_names=frozenset({"orin", "orin.local"}))
         assert identify(policy, own).scopes == ALL
 
 
 @pytest.mark.parametrize("peer", [LOOPBACK, UNIX])
 def test_who_comes_through_a_proxy_is_no_program_of_this_machine(peer: Peer) -> None:
-    through = replace(peer, is_forwarded=True)
+    through = peer._replace(is_forwarded=True)
     assert refused(CLOSED, through) == (Forbidden, "not_local")
     assert refused(WITH_TOKENS, through) == (Unauthenticated, "no_credentials")
     assert identify(OPEN, through) == Caller("proxy", USE, is_local=False)
@@ -126,7 +126,7 @@ def test_administration_from_another_machine_needs_an_encrypted_connection() -> 
         allow(caller, OUTSIDE, ADMIN)
     assert error.value.attributes["reason"] == "clear_text"
     allow(caller, OUTSIDE, INFER)
-    allow(caller, replace(OUTSIDE, is_encrypted=True), ADMIN)
+    allow(caller, OUTSIDE._replace(is_encrypted=True), ADMIN)
     allow(identify(WITH_TOKENS, LOOPBACK, OPS), LOOPBACK, ADMIN)
 
 
@@ -158,7 +158,7 @@ PEERS = st.builds(
     is_forwarded=st.booleans(),
     host=st.sampled_from(["", "localhost", "127.0.0.1:8080", "evil.example"]),
     origin=st.sampled_from(["", "null", "http://localhost", "http://evil.example"]),
-).map(lambda peer: replace(peer, is_local=peer.address in {"", "127.0.0.1", "::1"}))
+).map(lambda peer: peer._replace(is_local=peer.address in {"", "127.0.0.1", "::1"}))
 POLICIES = st.builds(
     Policy,
     tokens=st.sampled_from([(), (EYES,), (OPS, EYES)]),
