@@ -65,13 +65,15 @@ class HealthService:
         kind = message("grpc.health.v1.HealthCheckResponse")
         said = None
         while True:
+            closing = self._closing  # what is said below may take a while
             status = self._status(kind) if name in self._names else kind.SERVICE_UNKNOWN
             if status != said:
                 await context.write(kind(status=status).SerializeToString())
                 said = status
-            if self._closing:
+            if closing:
                 return
-            await self._bell.heard_by(time.monotonic() + _LOOK_S)
+            if not self._closing:
+                await self._bell.heard_by(time.monotonic() + _LOOK_S)
 
     def _check(self, request: Any, _caller: Caller) -> Any:
         if request.service not in self._names:
