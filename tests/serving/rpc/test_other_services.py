@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from gateway.configuration.secret import Secret
 from gateway.configuration.serving_settings import AccessSettings, ServingSettings, TokenSettings
 from gateway.serving.rpc import protocol
+from gateway.serving.rpc.health_service import HealthService
 from tests.serving.rpc.door import Door, open_door
 from tests.serving.rpc.raw_client import END, RawClient, client_of, word
 
@@ -66,6 +67,26 @@ def test_who_watches_hears_of_every_change_and_of_the_end() -> None:
             await closing
 
     asyncio.run(run())
+
+
+def test_who_is_told_something_while_the_gateway_stops_hears_of_that_too() -> None:
+    said: list[int] = []
+
+    class Healthy:
+        def is_live(self) -> bool:
+            return True
+
+        is_ready = is_live
+
+    class Context:
+        async def write(self, data: bytes) -> None:
+            said.append(health_pb2.HealthCheckResponse.FromString(data).status)
+            service.close()
+
+    calls: Any = None  # what is watched here was let in
+    service = HealthService(Healthy(), (), calls)
+    asyncio.run(service._watch(b"", Context()))
+    assert said == [SERVING, NOT_SERVING]
 
 
 def test_tools_learn_the_services_from_the_door() -> None:
