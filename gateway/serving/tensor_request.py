@@ -60,6 +60,7 @@ def tensor_request(call: InferCall, model: str, shape: ModelShape, max_rows: int
         reset_gap_s=_ANEW if sequence and sequence.start else _SEQUENCE_IDLE_S,
         rows=max(rows, 1),
         trace=call.trace,
+        level=call.level,
     )
 
 

@@ -232,7 +232,7 @@ def _handlers(parts: RestParts, settings: ServingSettings) -> Mapping[str, Handl
     extensions = EXTENSIONS if parts.regions is None else (*EXTENSIONS, _SHARED_MEMORY)
     server = ServerPages(settings, extensions, parts.models, parts.repository, parts.health)
     model = ModelPages(parts.models)
-    timing = Timing(settings.timeout_s, settings.max_timeout_s)
+    timing = Timing(settings.timeout_s, settings.max_timeout_s, settings.priority)
     infer = InferPage(parts.models, parts.regions, timing, depth)
     memory = MemoryPages(parts.regions, depth, settings.shared_memory.max_region_bytes)
     alias = AliasPages(parts.aliases, depth)

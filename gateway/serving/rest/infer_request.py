@@ -97,6 +97,7 @@ def _read(head: Buffer, max_depth: int) -> tuple[tuple[_Said, ...], InferWords]:
         binary_outputs=member_flag(parameters, "binary_data_output", "parameters") or False,
         timeout_us=member_whole(parameters, "timeout", "parameters") or 0,
         sequence=read_sequence(parameters),
+        priority=member_whole(parameters, "priority", "parameters", _MOST_UINT64) or 0,
     )
     return inputs, words
 

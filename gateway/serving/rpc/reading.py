@@ -53,6 +53,7 @@ class RpcWords:
         places: Where outputs go that go to shared memory, by name.
         timeout_us: Microseconds until the answer is worth nothing; 0 where the request does not say.
         sequence: Its place in a sequence; None for none.
+        priority: 1 is first; 0 where the request does not say.
     """
 
     model: str
@@ -63,6 +64,7 @@ class RpcWords:
     places: Mapping[str, RegionPart]
     timeout_us: int
     sequence: Sequence | None
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,7 @@ def _whole(plan: _Plan, request_id: str, raws: Iterable[Buffer]) -> RpcWords:
         words.places,
         words.timeout_us,
         words.sequence,
+        words.priority,
     )
 
 
@@ -190,7 +193,7 @@ def _filled(hole: _Hole, left: Iterator[Buffer]) -> InputTensor:
 
 def _plan_of(message: Any, *, has_raws: bool) -> _Plan:
     parameters = values_of(message.parameters, "parameters")
-    member_whole(parameters, "priority", "parameters", _MOST_UINT64)
+    priority = member_whole(parameters, "priority", "parameters", _MOST_UINT64) or 0
     member_flag(parameters, _EMPTY_FINAL, "parameters")
     timeout_us = member_whole(parameters, "timeout", "parameters", _MOST_UINT64) or 0
     if len(message.inputs) > MOST_TENSORS or len(message.outputs) > MOST_TENSORS:
@@ -205,6 +208,7 @@ def _plan_of(message: Any, *, has_raws: bool) -> _Plan:
         places={wanted.name: part for wanted, part in outputs if part is not None},
         timeout_us=timeout_us,
         sequence=read_sequence(parameters),
+        priority=priority,
     )
     return _Plan(tuple(_input(each, has_raws=has_raws) for each in message.inputs), words)
 

@@ -18,11 +18,12 @@ Regions = Mapping[str, SealedMemory]
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """When a call came, and how long calls may take, in seconds."""
+    """When a call came, and how long calls may take, in seconds; at which level they wait."""
 
     arrived_s: float
     usual_s: float
     longest_s: float
+    level: int = 0
 
 
 def call_of(word: Infer, inputs: tuple[InputTensor, ...], caller: str, times: Times) -> InferCall:
@@ -39,6 +40,7 @@ def call_of(word: Infer, inputs: tuple[InputTensor, ...], caller: str, times: Ti
         sequence=word.sequence,
         caller=caller,
         trace=current_parent(),
+        level=times.level,
     )
 
 

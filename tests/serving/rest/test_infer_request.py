@@ -54,7 +54,7 @@ def test_a_request_in_json_is_read_whole() -> None:
     assert (given.name, given.datatype, given.shape) == ("x", "INT16", (2,))
     assert bytes(given.data) == b"\x01\x00\xff\xff"  # type: ignore[arg-type]
     assert words.outputs == (OutputWords("y", 3, binary=False), OutputWords("z"))
-    assert (words.id, words.timeout_us) == ("7", 1500)
+    assert (words.id, words.timeout_us, words.priority) == ("7", 1500, 2**64 - 1)
     assert words.sequence == Sequence(str(2**64 - 1), start=True)
 
 

@@ -52,6 +52,7 @@ def test_raw_tensors_are_taken_in_order_whatever_their_length(size: int) -> None
         0,
         None,
     )
+    assert words.priority == 2**64 - 1
     assert [(each.name, each.datatype, each.shape, flat(each)) for each in words.inputs] == [
         ("A", "UINT8", (1, size), b"\1" * size),
         ("B", "UINT8", (1, size), b"\2" * size),
