@@ -189,7 +189,7 @@ def test_inputs_in_shared_memory_take_no_raw_entry() -> None:
     assert words.inputs[0] == PlacedInput("A", "INT32", (2,), RegionPart("r", 16, 8))
     assert flat(words.inputs[1]) == b"\0" * 8
     placed.shape.append(2)
-    with pytest.raises(Malformed, match="shared_memory_byte_size is 8"):
+    with pytest.raises(Malformed, match="unexpected total byte size 8 for input 'A', expecting 16"):
         read(made.SerializeToString())
 
 
