@@ -68,8 +68,9 @@ def to_call(words: InferWords, asked: Asked, timing: Timing, regions: Regions | 
 
     Raises:
         NotSupported: A tensor lies in shared memory, or should, and there is none.
-        UnknownRegion: There is no such region, or the part does not lie in it.
-        Malformed: A region's bytes are not what the tensor's shape says, or there is no such priority.
+        UnknownRegion: There is no such region.
+        Malformed: A part does not lie in its region, a region's bytes are not what the tensor's shape says,
+            or there is no such priority.
     """
     if regions is None and words.uses_regions:
         raise NotSupported("there is no shared memory over this door: send tensors in the request")
@@ -94,7 +95,8 @@ def places_of(words: InferWords, regions: Regions | None) -> dict[str, Place]:
     """Return where outputs in shared memory go, by their names.
 
     Raises:
-        UnknownRegion: There is no such region, or the part does not lie in it.
+        UnknownRegion: There is no such region.
+        Malformed: The part does not lie in it.
     """
     if regions is None:
         return {}

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gateway.errors import Malformed, NotSupported, TooLarge
 from gateway.serving.call import Buffer, InputTensor, Parameter, Sequence, WantedOutput
-from gateway.serving.datatypes import Datatype, check_bytes, datatype_named, element_count
+from gateway.serving.datatypes import Datatype, check_bytes, check_size, datatype_named, element_count
 from gateway.serving.rest.infer_request import MOST_TENSORS, read_sequence
 from gateway.serving.rest.infer_words import RegionPart
 from gateway.serving.rest.json_fields import member_flag, member_text, member_whole
@@ -224,9 +224,8 @@ def _input(found: Any, *, has_raws: bool) -> InputTensor | PlacedInput | _Hole:
     if region is not None:
         if filled:
             raise Malformed(f"{tensor} lies in shared memory and has contents too")
-        if datatype.size and region.byte_size != count * datatype.size:
-            takes = f"{datatype.name} of shape {list(shape)} takes {count * datatype.size}"
-            raise Malformed(f"{tensor}: shared_memory_byte_size is {region.byte_size}; {takes}")
+        if datatype.size:
+            check_size(name, region.byte_size, count * datatype.size)
         return PlacedInput(name, datatype.name, shape, region)
     if not has_raws:
         return InputTensor(name, datatype.name, shape, bytes_of(found.contents, datatype, count, tensor))

@@ -48,7 +48,7 @@ def inputs_of(word: Infer, regions: Regions) -> tuple[tuple[InputTensor, ...], b
     """Return the inputs, and whether they are views: these hold the mapping for as long as they live.
 
     Raises:
-        UnknownRegion: An input names no region of this client, or reaches out of it.
+        UnknownRegion: An input names no region of this client.
         RequestRefused: An input's elements are not what its datatype says.
     """
     inputs = tuple(_input(each, regions) for each in word.inputs)
@@ -74,8 +74,8 @@ class Places:
         """Find the places.
 
         Raises:
-            UnknownRegion: A place lies in no region of this client, reaches out of it, or cannot be written.
-            Malformed: An output is wanted twice.
+            UnknownRegion: A place lies in no region of this client, or cannot be written.
+            Malformed: An output is wanted twice, or its place reaches out of its region.
         """
         self._own: dict[str, tuple[SealedMemory, Part]] = {}
         for output in word.outputs:
