@@ -99,6 +99,14 @@ def _grpc_address(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def _priority(settings: Settings) -> Iterator[Finding]:
+    known = settings.serving.priority
+    for key in ("default", "frames"):
+        if getattr(known, key) > known.levels:
+            what = f"is above serving.priority.levels, which is {known.levels}"
+            yield Finding(f"serving.priority.{key}", what)
+
+
 def _tls(settings: Settings) -> Iterator[Finding]:
     tls = settings.serving.tls
     for key, other in (("certificate_file", "key_file"), ("key_file", "certificate_file")):
@@ -159,6 +167,7 @@ def _times(settings: Settings) -> Iterator[Finding]:
 _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _grpc_address,
     _open_doors,
+    _priority,
     _tls,
     _tokens,
     _times,

@@ -43,6 +43,22 @@ class MqttRequestSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PrioritySettings:
+    """Which requests go before others, and before the board's own frames."""
+
+    levels: int = option(
+        "Priorities that a request may name: 1, the first, to this; more is refused.", 10, minimum=1, maximum=100
+    )
+    default: int = option("Priority of a request that names none, or 0.", 1, minimum=1, maximum=100)
+    frames: int = option(
+        "Priority at which frames of sensors run; requests of a lower number go before them.",
+        1,
+        minimum=1,
+        maximum=100,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TlsSettings:
     """Encryption of the doors that other machines reach."""
 
@@ -117,6 +133,9 @@ class ServingSettings:
     )
     mqtt: MqttRequestSettings = field(
         default_factory=MqttRequestSettings, metadata={"doc": "Requests over the broker."}
+    )
+    priority: PrioritySettings = field(
+        default_factory=PrioritySettings, metadata={"doc": "Which requests go before others."}
     )
     tls: TlsSettings = field(default_factory=TlsSettings, metadata={"doc": "Encryption of the doors."})
     access: AccessSettings = field(default_factory=AccessSettings, metadata={"doc": "Who may use the doors."})

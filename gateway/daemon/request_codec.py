@@ -25,7 +25,7 @@ class RequestCodec:
 
     def __init__(self, settings: ServingSettings, models: Models) -> None:
         self._max_depth = settings.max_json_depth
-        self._timing = Timing(settings.timeout_s, settings.max_timeout_s)
+        self._timing = Timing(settings.timeout_s, settings.max_timeout_s, settings.priority)
         self._models = models
 
     def read(

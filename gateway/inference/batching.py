@@ -62,6 +62,7 @@ class Entry:
         ordered: Entries of the stream run one at a time.
         alone: It must not share a batch.
         rows: Rows that it takes of a batch; one that takes more than a batch holds goes alone.
+        level: In which queue it waits, see ``levels``; one queue does not look at it.
     """
 
     id: int
@@ -71,6 +72,7 @@ class Entry:
     ordered: bool = False
     alone: bool = False
     rows: int = 1
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,7 @@ class InferRequest:
         reset_gap_s: Silence after which carried state starts anew; below 0 to start anew in any case.
         rows: Rows of the model that it takes, as far as they are known beforehand.
         trace: A checked W3C ``traceparent``; empty for none.
+        level: Those of a lower one run first; 0 for the board's own frames.
     """
 
     model: str
@@ -120,6 +121,7 @@ class InferRequest:
     reset_gap_s: float = 2.0
     rows: int = 1
     trace: str = ""
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,12 @@ from gateway.errors import (
     Quarantined,
     WorkerCrashed,
 )
-from gateway.inference.batching import Batcher, BatchLimits, Entry
+from gateway.inference.batching import BatchLimits, Entry
 from gateway.inference.carry import CarriedStates
 from gateway.inference.cost import BatchCost
 from gateway.inference.flight import Batch, MemberAnswer, WorkerFacts
 from gateway.inference.lane import Lane, LaneState
+from gateway.inference.levels import Levels
 from gateway.inference.limits import SchedulerLimits
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.observer import SchedulerObserver
@@ -69,7 +70,7 @@ class Scheduler:
         self.limits = limits.batch
         self._observer = observer
         self._cost = BatchCost()
-        self._batcher = Batcher(limits.batch, self._cost)
+        self._batcher = Levels(limits.batch, self._cost)
         self._quarantine = Quarantine(limits.quarantined_payloads)
         self._states = CarriedStates()
         self._waiting: dict[int, Ticket] = {}
@@ -110,7 +111,7 @@ class Scheduler:
         self.facts = await self.pool.start(gently=gently)
         if self.facts.max_rows is not None and self.facts.max_rows < self.limits.max_rows:
             self.limits = BatchLimits(self.facts.max_rows, self.limits.max_queued_rows)
-            self._batcher = Batcher(self.limits, self._cost)
+            self._batcher = Levels(self.limits, self._cost)
         return self.facts
 
     def submit(self, request: InferRequest, on_done: OnDone, context: object = None) -> Ticket:
@@ -391,7 +392,7 @@ def _key(request: InferRequest) -> str:
 
 def _entry(ticket: Ticket) -> Entry:
     request = ticket.request
-    how = (request.latest, request.ordered, ticket.alone, request.rows)
+    how = (request.latest, request.ordered, ticket.alone, request.rows, request.level)
     return Entry(ticket.id, _key(request), request.deadline_s, *how)
 
 

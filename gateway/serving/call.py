@@ -75,6 +75,7 @@ class InferCall:
         caller: Who asks, such as ``token:ops`` or ``127.0.0.1``: shares are fair between callers, and an
             alias keeps to one target for each.
         trace: A W3C ``traceparent``; empty for none.
+        level: Calls of a lower one run first; 0 for with the board's own frames.
     """
 
     model: str
@@ -87,6 +88,7 @@ class InferCall:
     sequence: Sequence | None = None
     caller: str = ""
     trace: str = ""
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)

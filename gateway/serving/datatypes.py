@@ -119,6 +119,16 @@ def element_count(shape: Sequence[int], tensor: str) -> int:
     return count
 
 
+def check_size(name: str, size: int, needed: int) -> None:
+    """Refuse an input that is said to be longer or shorter than its shape; the words are those of Triton.
+
+    Raises:
+        Malformed: It is.
+    """
+    if size != needed:
+        raise Malformed(f"unexpected total byte size {size} for input '{name[:80]}', expecting {needed}")
+
+
 def check_bytes(datatype: Datatype, shape: Sequence[int], data: Buffer, tensor: str) -> None:
     """Refuse data that is not what datatype and shape say.
 

@@ -47,8 +47,8 @@ class Regions(Protocol):
 
         Raises:
             AlreadyThere: The name is taken.
-            UnknownRegion: There is no such object, or it is shorter.
-            Malformed: A name is none, or reserved.
+            UnknownRegion: There is no such object.
+            Malformed: A name is none, or reserved; or the object is shorter.
             TooLarge: It is larger than allowed, or there are too many.
             NotSupported: Shared memory is off.
         """
@@ -70,7 +70,8 @@ class Regions(Protocol):
         """Return what a part of a region holds now; nothing that the client does later changes it.
 
         Raises:
-            UnknownRegion: There is none of this name, or the part does not lie in it.
+            UnknownRegion: There is none of this name.
+            Malformed: The part does not lie in it.
             NotSupported: Shared memory is off, or the caller is not on this machine.
         """
         ...
@@ -79,7 +80,8 @@ class Regions(Protocol):
         """Return where an output goes; asked for before the call runs, it outlives ``unregister``.
 
         Raises:
-            UnknownRegion: There is none of this name, the part does not lie in it, or it cannot be written.
+            UnknownRegion: There is none of this name, or it cannot be written.
+            Malformed: The part does not lie in it.
             NotSupported: Shared memory is off, or the caller is not on this machine.
         """
         ...
@@ -88,7 +90,8 @@ class Regions(Protocol):
         """Copy ``data`` into a part of a region that the client set aside for it.
 
         Raises:
-            UnknownRegion: There is none of this name, or the part does not lie in it.
+            UnknownRegion: There is none of this name.
+            Malformed: The part does not lie in it.
             TooLarge: The data is longer than the part.
         """
         ...

@@ -91,6 +91,7 @@ def tensor_request(
         reset_gap_s=_ANEW if sequence and sequence.start else _SEQUENCE_IDLE_S,
         rows=max(plan.rows, 1),
         trace=call.trace,
+        level=call.level,
     )
 
 

@@ -105,6 +105,8 @@ def test_tokens_that_cross_the_network_in_clear_are_refused_and_unwise_where_eve
         ("{grpc: {listen: nowhere}}", "grpc.listen", "HOST:PORT"),
         ("{grpc: {listen: 'fd://3'}}", "grpc.listen", "unix:/PATH"),
         ("{grpc: {listen: '127.0.0.1:8080'}}", "grpc.listen", "another port"),
+        ("{priority: {levels: 4, default: 5}}", "priority.default", "priority.levels, which is 4"),
+        ("{priority: {levels: 4, frames: 5}}", "priority.frames", "priority.levels, which is 4"),
     ],
 )
 def test_what_does_not_fit_is_found_at_its_key(text: str, path: str, words: str) -> None:

@@ -14,9 +14,6 @@ from tests.broker import Broker
 from tests.daemon.broker_requests import INFER, REPLIES, Porch, body, porch, until
 from tests.mqtt.watch import Watch, connect, settings_for, soon
 from tests.proxy import Proxy
-from tests.serving.said import Lines, lines_said
-
-__all__ = ["lines_said"]
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ASK = PublishProperties(response_topic=REPLIES, correlation=b"\0seven")
@@ -92,35 +89,6 @@ def test_tensors_go_as_bytes_where_a_property_says_how_long_the_json_is(broker: 
             assert message.properties["traceparent"] == trace
 
     asyncio.run(scenario())
-
-
-def test_a_trace_goes_on_in_answers_and_in_what_is_logged(broker: Broker, said: Lines) -> None:
-    async def scenario() -> None:
-        async with porch(broker.url) as place:
-            for payload, trace in ((body(1), TRACE), (b"{", TRACE), (body(2), "nonsense")):
-                user = {"traceparent": trace, "tracestate": "a=1, b=2"}
-                ask(place, payload, PublishProperties("", user, b"c", REPLIES))
-            # Who is told nothing is not told of the trace either.
-            ask(place, body(1), PublishProperties("", {"traceparent": TRACE}))
-            await place.answers(3)
-            await until(lambda: place.count("unanswerable") == 1)
-            by_label = {
-                json.loads(each.payload).get("label"): each.properties for each in place.replies.messages
-            }
-            assert by_label["refused.malformed"]["traceparent"][:36] == TRACE[:36]
-            assert by_label["refused.malformed"]["tracestate"] == "a=1, b=2"
-            goes_on = [each.properties for each in place.replies.messages if "tracestate" in each.properties]
-            assert len(goes_on) == 2
-            (begun,) = [each for each in place.replies.messages if each.properties not in goes_on]
-            assert begun.properties["traceparent"][3:35] not in TRACE
-
-    asyncio.run(scenario())
-    about = [line for line in said() if line.get("trace_id") == TRACE[3:35]]
-    assert sorted((line["event"], line["label"]) for line in about) == [
-        ("mqtt_request_refused", "sensor.topic"),
-        ("request_failed", "refused.malformed"),
-        ("request_failed", "sensor.topic"),
-    ]
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])

@@ -7,12 +7,43 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.serving.asgi import Send
+from gateway.serving.rest.bodies import Room
 from gateway.serving.rest.encodings import IDENTITY, compress, wanted_encoding
 from gateway.serving.rest.exchange import BINARY, Reply
 
 _LEAST_COMPRESSED: Final = 1024
+# Smaller answers are bounded by how many requests there may be at a time.
+_LEAST_COUNTED: Final = 16_384
 _COMPRESSED_ASIDE: Final = 65_536
 _PLAIN: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+
+
+class Answers:
+    """Sends answers. Those that wait for clients to take them are bounded in all."""
+
+    def __init__(self, most_bytes: int) -> None:
+        """Prepare.
+
+        Args:
+            most_bytes: All together may be as large as a few of this size.
+        """
+        self._room = Room(most_bytes, "answers wait that nobody takes,")
+
+    async def send(self, reply: Reply, method: str, headers: Mapping[bytes, bytes], send: Send) -> None:
+        """Send one; for the arguments see ``answer``.
+
+        Raises:
+            Overloaded: Too much waits; nothing was sent.
+        """
+        size = len(reply.body)
+        if size < _LEAST_COUNTED:
+            await answer(reply, method, headers, send)
+            return
+        self._room.take(size)
+        try:
+            await answer(reply, method, headers, send)
+        finally:
+            self._room.give_back(size)
 
 
 async def answer(reply: Reply, method: str, headers: Mapping[bytes, bytes], send: Send) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gateway.configuration.serving_settings import ServingSettings
-from gateway.errors import GatewayBug, GatewayError, UnknownMedia
+from gateway.errors import GatewayBug, GatewayError, Overloaded, UnknownMedia
 from gateway.operations.log import log
 from gateway.operations.tracing import begin_span, in_span
 from gateway.serving.access.caller import Caller
@@ -26,7 +26,7 @@ from gateway.serving.error_words import error_words
 from gateway.serving.model_view import Health, Models, Repository
 from gateway.serving.regions import Regions
 from gateway.serving.rest.alias_pages import AliasPages
-from gateway.serving.rest.answering import answer
+from gateway.serving.rest.answering import Answers, answer
 from gateway.serving.rest.bodies import Body, ClientLeft, Room
 from gateway.serving.rest.error_codes import error_headers, status_of
 from gateway.serving.rest.exchange import Ask, Handler, Reply, json_reply
@@ -103,6 +103,7 @@ class RestApp:
         self._gate = parts.gate
         self._count = parts.count
         self._room = Room(settings.max_body_bytes)
+        self._answers = Answers(settings.max_body_bytes)
         self._handlers = _handlers(parts, settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,8 +121,12 @@ class RestApp:
             reply = await self._reply_traced(scope, receive, headers)
         else:
             reply = await self._reply(scope, receive, headers)
-        if reply is not None:
-            await answer(reply, scope["method"], headers, send)
+        if reply is None:
+            return
+        try:
+            await self._answers.send(reply, scope["method"], headers, send)
+        except Overloaded as error:
+            await answer(error_reply(error), scope["method"], headers, send)
 
     async def _reply_traced(
         self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]
@@ -227,7 +232,7 @@ def _handlers(parts: RestParts, settings: ServingSettings) -> Mapping[str, Handl
     extensions = EXTENSIONS if parts.regions is None else (*EXTENSIONS, _SHARED_MEMORY)
     server = ServerPages(settings, extensions, parts.models, parts.repository, parts.health)
     model = ModelPages(parts.models)
-    timing = Timing(settings.timeout_s, settings.max_timeout_s)
+    timing = Timing(settings.timeout_s, settings.max_timeout_s, settings.priority)
     infer = InferPage(parts.models, parts.regions, timing, depth)
     memory = MemoryPages(parts.regions, depth, settings.shared_memory.max_region_bytes)
     alias = AliasPages(parts.aliases, depth)

@@ -23,26 +23,28 @@ class ClientLeft(Exception):
 
 
 class Room:
-    """Memory for the bodies of all requests under way; used in the event loop alone."""
+    """Memory for the bodies of all requests under way, or all their answers; used in the event loop alone."""
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int, whose: str = "requests under way have bodies") -> None:
         """Prepare.
 
         Args:
             most_bytes: Largest body.
+            whose: What lies in it, in words.
         """
         self.most_bytes = most_bytes
+        self._whose = whose
         self.used_bytes = 0
 
     def take(self, count: int) -> None:
-        """Set ``count`` bytes aside.
+        """Set ``count`` bytes aside; there is room for one alone, however large.
 
         Raises:
             Overloaded: There are not as many left.
         """
         limit = self.most_bytes * _BODIES_AT_A_TIME
-        if self.used_bytes + count > limit:
-            raise Overloaded(f"requests under way have bodies of more than {limit} bytes together")
+        if self.used_bytes and self.used_bytes + count > limit:
+            raise Overloaded(f"{self._whose} of more than {limit} bytes together")
         self.used_bytes += count
 
     def give_back(self, count: int) -> None:

@@ -5,26 +5,30 @@ The one step of the codec that is not pure: it reads regions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from gateway.configuration.serving_settings import PrioritySettings
 from gateway.errors import NotSupported
 from gateway.serving.call import Buffer, InferCall, InputTensor, WantedOutput
 from gateway.serving.datatypes import check_bytes, datatype_named
+from gateway.serving.priorities import level_of
 from gateway.serving.regions import Place, Regions
 from gateway.serving.rest.infer_words import InferWords, InputWords, RegionPart
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long requests may take.
+    """How long requests may take, and which go first.
 
     Attributes:
         timeout_s: The time of one that names none.
         max_timeout_s: Longest time that one may name; more counts as this.
+        priority: What they may name as priority.
     """
 
     timeout_s: float
     max_timeout_s: float
+    priority: PrioritySettings = field(default_factory=PrioritySettings)
 
     def deadline_s(self, arrived_s: float, timeout_us: int) -> float:
         """Return the deadline of a request that names ``timeout_us`` microseconds, or 0 for none."""
@@ -64,8 +68,9 @@ def to_call(words: InferWords, asked: Asked, timing: Timing, regions: Regions | 
 
     Raises:
         NotSupported: A tensor lies in shared memory, or should, and there is none.
-        UnknownRegion: There is no such region, or the part does not lie in it.
-        Malformed: A region's bytes are not what the tensor's shape says.
+        UnknownRegion: There is no such region.
+        Malformed: A part does not lie in its region, a region's bytes are not what the tensor's shape says,
+            or there is no such priority.
     """
     if regions is None and words.uses_regions:
         raise NotSupported("there is no shared memory over this door: send tensors in the request")
@@ -82,6 +87,7 @@ def to_call(words: InferWords, asked: Asked, timing: Timing, regions: Regions | 
         sequence=words.sequence,
         caller=asked.caller,
         trace=asked.trace,
+        level=level_of(words.priority, timing.priority, in_sequence=words.sequence is not None),
     )
 
 
@@ -89,7 +95,8 @@ def places_of(words: InferWords, regions: Regions | None) -> dict[str, Place]:
     """Return where outputs in shared memory go, by their names.
 
     Raises:
-        UnknownRegion: There is no such region, or the part does not lie in it.
+        UnknownRegion: There is no such region.
+        Malformed: The part does not lie in it.
     """
     if regions is None:
         return {}

@@ -13,7 +13,15 @@ from typing import Final
 
 from gateway.errors import Malformed, NotSupported, WrongShape
 from gateway.serving.call import Buffer, Sequence
-from gateway.serving.datatypes import Datatype, Kind, check_bytes, datatype_named, element_count, join_bytes
+from gateway.serving.datatypes import (
+    Datatype,
+    Kind,
+    check_bytes,
+    check_size,
+    datatype_named,
+    element_count,
+    join_bytes,
+)
 from gateway.serving.model_view import ModelView, TensorView
 from gateway.serving.rest.infer_words import InferWords, InputWords, OutputWords, RegionPart
 from gateway.serving.rest.json_fields import (
@@ -97,6 +105,7 @@ def _read(head: Buffer, max_depth: int) -> tuple[tuple[_Said, ...], InferWords]:
         binary_outputs=member_flag(parameters, "binary_data_output", "parameters") or False,
         timeout_us=member_whole(parameters, "timeout", "parameters") or 0,
         sequence=read_sequence(parameters),
+        priority=member_whole(parameters, "priority", "parameters", _MOST_UINT64) or 0,
     )
     return inputs, words
 
@@ -231,10 +240,8 @@ def _input(found: object, path: str) -> _Said:
     if "data" in found:
         return InputWords(name, datatype.name, shape, elements_in(found["data"], datatype, shape, words))
     size = region.byte_size if region is not None else binary or 0
-    if datatype.size and size != count * datatype.size:
-        where = "binary_data_size" if region is None else _REGION_KEYS[1]
-        takes = f"{datatype.name} of shape {list(shape)} takes {count * datatype.size}"
-        raise Malformed(f"{words}: {where} is {size}; {takes}")
+    if datatype.size:
+        check_size(name, size, datatype.size * count)
     if region is not None:
         return InputWords(name, datatype.name, shape, region)
     return _Behind(name, datatype, shape, size)
@@ -258,10 +265,10 @@ def _region(parameters: Members, path: str) -> RegionPart | None:
     name = member_text(parameters, _REGION_KEYS[0], path)
     if name is None:
         raise Malformed(f"{path}: {_REGION_KEYS[0]} is missing")
-    size = member_whole(parameters, _REGION_KEYS[1], path)
+    size = member_whole(parameters, _REGION_KEYS[1], path, _MOST_UINT64)
     if size is None:
         raise Malformed(f"{path}.{_REGION_KEYS[1]} is missing")
-    return RegionPart(name, member_whole(parameters, _REGION_KEYS[2], path) or 0, size)
+    return RegionPart(name, member_whole(parameters, _REGION_KEYS[2], path, _MOST_UINT64) or 0, size)
 
 
 def _output(found: object, path: str) -> OutputWords:

@@ -60,6 +60,7 @@ class InferWords:
         binary_outputs: Whether outputs that do not say it come as bytes.
         timeout_us: Microseconds until the answer is worth nothing; 0 where the request does not say.
         sequence: Its place in a sequence; None for none.
+        priority: 1 is first; 0 where the request does not say.
     """
 
     inputs: tuple[InputWords, ...]
@@ -68,6 +69,7 @@ class InferWords:
     binary_outputs: bool = False
     timeout_us: int = 0
     sequence: Sequence | None = None
+    priority: int = 0
 
     @property
     def uses_regions(self) -> bool:

@@ -82,7 +82,10 @@ _REQUEST: Final[Schema] = members(
                     **COUNT,
                     "description": "Microseconds until the answer is worth nothing; 0: not said.",
                 },
-                "priority": {"type": "integer", "minimum": 0, "maximum": 2**64 - 1},
+                "priority": {
+                    **COUNT,
+                    "description": "1 is first, 0 the default; more than serving.priority.levels is refused.",
+                },
                 "sequence_id": {
                     "type": ["integer", "string"],
                     "minimum": 0,

@@ -39,7 +39,7 @@ class ServerPages:
         self._repository = repository
         self._health = health
         self._max_depth = settings.max_json_depth
-        self._document = document(name, VERSION, settings.shared_memory.max_region_bytes)
+        self._document = json_reply(document(name, VERSION, settings.shared_memory.max_region_bytes))
 
     async def metadata(self, _ask: Ask) -> Reply:
         """Say what this is."""
@@ -47,7 +47,7 @@ class ServerPages:
 
     async def openapi(self, _ask: Ask) -> Reply:
         """Give the description of this door that programs read."""
-        return json_reply(self._document)
+        return self._document
 
     async def live(self, _ask: Ask) -> Reply:
         """Say whether the process works. Some clients look at the status alone, some at the body alone."""

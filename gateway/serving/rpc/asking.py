@@ -12,6 +12,7 @@ from gateway.serving.access.caller import Caller
 from gateway.serving.call import InferCall, InferReply, InputTensor
 from gateway.serving.datatypes import check_bytes, datatype_named
 from gateway.serving.model_view import Models
+from gateway.serving.priorities import level_of
 from gateway.serving.regions import Place, Regions
 from gateway.serving.rest.infer_call import Timing
 from gateway.serving.rpc import reading
@@ -114,6 +115,7 @@ class Asking:
             sequence=words.sequence,
             caller=caller.name,
             trace=current_parent(),
+            level=level_of(words.priority, self._timing.priority, in_sequence=words.sequence is not None),
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gateway.errors import Malformed, NotSupported, TooLarge
 from gateway.serving.call import Buffer, InputTensor, Parameter, Sequence, WantedOutput
-from gateway.serving.datatypes import Datatype, check_bytes, datatype_named, element_count
+from gateway.serving.datatypes import Datatype, check_bytes, check_size, datatype_named, element_count
 from gateway.serving.rest.infer_request import MOST_TENSORS, read_sequence
 from gateway.serving.rest.infer_words import RegionPart
 from gateway.serving.rest.json_fields import member_flag, member_text, member_whole
@@ -53,6 +53,7 @@ class RpcWords:
         places: Where outputs go that go to shared memory, by name.
         timeout_us: Microseconds until the answer is worth nothing; 0 where the request does not say.
         sequence: Its place in a sequence; None for none.
+        priority: 1 is first; 0 where the request does not say.
     """
 
     model: str
@@ -63,6 +64,7 @@ class RpcWords:
     places: Mapping[str, RegionPart]
     timeout_us: int
     sequence: Sequence | None
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,7 @@ def _whole(plan: _Plan, request_id: str, raws: Iterable[Buffer]) -> RpcWords:
         words.places,
         words.timeout_us,
         words.sequence,
+        words.priority,
     )
 
 
@@ -190,7 +193,7 @@ def _filled(hole: _Hole, left: Iterator[Buffer]) -> InputTensor:
 
 def _plan_of(message: Any, *, has_raws: bool) -> _Plan:
     parameters = values_of(message.parameters, "parameters")
-    member_whole(parameters, "priority", "parameters", _MOST_UINT64)
+    priority = member_whole(parameters, "priority", "parameters", _MOST_UINT64) or 0
     member_flag(parameters, _EMPTY_FINAL, "parameters")
     timeout_us = member_whole(parameters, "timeout", "parameters", _MOST_UINT64) or 0
     if len(message.inputs) > MOST_TENSORS or len(message.outputs) > MOST_TENSORS:
@@ -205,6 +208,7 @@ def _plan_of(message: Any, *, has_raws: bool) -> _Plan:
         places={wanted.name: part for wanted, part in outputs if part is not None},
         timeout_us=timeout_us,
         sequence=read_sequence(parameters),
+        priority=priority,
     )
     return _Plan(tuple(_input(each, has_raws=has_raws) for each in message.inputs), words)
 
@@ -220,9 +224,8 @@ def _input(found: Any, *, has_raws: bool) -> InputTensor | PlacedInput | _Hole:
     if region is not None:
         if filled:
             raise Malformed(f"{tensor} lies in shared memory and has contents too")
-        if datatype.size and region.byte_size != count * datatype.size:
-            takes = f"{datatype.name} of shape {list(shape)} takes {count * datatype.size}"
-            raise Malformed(f"{tensor}: shared_memory_byte_size is {region.byte_size}; {takes}")
+        if datatype.size:
+            check_size(name, region.byte_size, count * datatype.size)
         return PlacedInput(name, datatype.name, shape, region)
     if not has_raws:
         return InputTensor(name, datatype.name, shape, bytes_of(found.contents, datatype, count, tensor))

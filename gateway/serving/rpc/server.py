@@ -75,7 +75,7 @@ class RpcServer:
         services = [protocol.INFERENCE, *([protocol.RUNTIME] if memory is not None else [])]
         count = DoorCount("grpc", _method_names(), requests, settings.slow_request_s)
         self._calls = Calls(gate, count, secure=self._secure)
-        timing = Timing(settings.timeout_s, settings.max_timeout_s)
+        timing = Timing(settings.timeout_s, settings.max_timeout_s, settings.priority)
         self._asking = Asking(behind.models, behind.regions, timing)
         self._health = HealthService(behind.health, services, self._calls)
         self._memory = memory

@@ -18,11 +18,12 @@ Regions = Mapping[str, SealedMemory]
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """When a call came, and how long calls may take, in seconds."""
+    """When a call came, and how long calls may take, in seconds; at which level they wait."""
 
     arrived_s: float
     usual_s: float
     longest_s: float
+    level: int = 0
 
 
 def call_of(word: Infer, inputs: tuple[InputTensor, ...], caller: str, times: Times) -> InferCall:
@@ -39,6 +40,7 @@ def call_of(word: Infer, inputs: tuple[InputTensor, ...], caller: str, times: Ti
         sequence=word.sequence,
         caller=caller,
         trace=current_parent(),
+        level=times.level,
     )
 
 
@@ -46,7 +48,7 @@ def inputs_of(word: Infer, regions: Regions) -> tuple[tuple[InputTensor, ...], b
     """Return the inputs, and whether they are views: these hold the mapping for as long as they live.
 
     Raises:
-        UnknownRegion: An input names no region of this client, or reaches out of it.
+        UnknownRegion: An input names no region of this client.
         RequestRefused: An input's elements are not what its datatype says.
     """
     inputs = tuple(_input(each, regions) for each in word.inputs)
@@ -72,8 +74,8 @@ class Places:
         """Find the places.
 
         Raises:
-            UnknownRegion: A place lies in no region of this client, reaches out of it, or cannot be written.
-            Malformed: An output is wanted twice.
+            UnknownRegion: A place lies in no region of this client, or cannot be written.
+            Malformed: An output is wanted twice, or its place reaches out of its region.
         """
         self._own: dict[str, tuple[SealedMemory, Part]] = {}
         for output in word.outputs:

@@ -25,6 +25,7 @@ from gateway.serving.access.peer import Peer
 from gateway.serving.call import InferCall
 from gateway.serving.door_count import CANCELLED, DONE, DoorCount, outcome_of
 from gateway.serving.model_view import Models
+from gateway.serving.priorities import level_of
 from gateway.serving.shared_memory.door_calls import Places, Times, call_of, inputs_of
 from gateway.serving.shared_memory.door_words import (
     MAX_PACKET_BYTES,
@@ -261,7 +262,8 @@ class MemoryConnection:
         admission = self._parts.gate.admit(self._peer, INFER, "infer", word.model)
         try:
             settings = self._parts.settings
-            times = Times(time.monotonic(), settings.timeout_s, settings.max_timeout_s)
+            level = level_of(0, settings.priority)
+            times = Times(time.monotonic(), settings.timeout_s, settings.max_timeout_s, level)
             inputs, places = known.inputs, known.places or Places(word, self._regions)
             known.places = places
             if inputs is None:

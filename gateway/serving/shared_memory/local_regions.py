@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.configuration.serving_settings import SharedMemorySettings
-from gateway.errors import AlreadyThere, NotSupported, TooLarge, UnknownRegion
+from gateway.errors import AlreadyThere, Malformed, NotSupported, TooLarge, UnknownRegion
 from gateway.serving.call import Buffer
 from gateway.serving.regions import Place, RegionView
 from gateway.serving.shared_memory.names import (
@@ -106,7 +106,7 @@ class LocalRegions:
             ) from None
         if region.offset + region.byte_size > size:
             held.close()
-            raise UnknownRegion(
+            raise Malformed(
                 f"failed to register shared memory region '{region.name}': invalid args: '{region.key}' has "
                 f"{size} bytes, {region.offset} + {region.byte_size} reaches out of it",
                 region=region.name,

@@ -79,15 +79,15 @@ def check_part(name: str, region_bytes: int, offset: int, byte_size: int) -> Non
     """Check that a part lies in a region.
 
     Raises:
-        UnknownRegion: It does not.
+        Malformed: It does not.
     """
     where = f"for shared memory region: {_quoted(name)}"
     if offset < 0 or offset > region_bytes or (offset == region_bytes and byte_size):
-        raise UnknownRegion(
+        raise Malformed(
             f"Invalid offset {where}: {offset} lies outside of its {region_bytes} bytes", region=name
         )
     if byte_size < 0 or byte_size > region_bytes - offset:
-        raise UnknownRegion(
+        raise Malformed(
             f"Invalid offset + byte size {where}: {offset} + {byte_size} ends after its {region_bytes} bytes",
             region=name,
         )

@@ -85,7 +85,7 @@ class SealedMemory:
         """Return a part as it is now and will be: the client may write to it at any time.
 
         Raises:
-            UnknownRegion: The part does not lie in the region.
+            Malformed: The part does not lie in the region.
         """
         check_part(self.name, self.byte_size, offset, byte_size)
         return self._view[offset : offset + byte_size]
@@ -94,7 +94,8 @@ class SealedMemory:
         """Check that a part takes outputs.
 
         Raises:
-            UnknownRegion: It does not lie in the region, or the region is sealed against writing.
+            Malformed: It does not lie in the region.
+            UnknownRegion: The region is sealed against writing.
         """
         check_part(self.name, self.byte_size, offset, byte_size)
         if not self.writable:

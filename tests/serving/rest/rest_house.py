@@ -241,9 +241,13 @@ class RestHouse:
         headers: Mapping[str, str] | None = None,
         *,
         leaves: asyncio.Event | None = None,
+        takes: asyncio.Event | None = None,
         client: str = "127.0.0.1",
     ) -> Got | None:
-        """Ask once; None if the door said nothing because the client left."""
+        """Ask once; None if the door said nothing because the client left.
+
+        ``leaves`` and ``takes`` say when the client is gone, and when it takes its answer's body.
+        """
         parts = [body] if isinstance(body, bytes) else list(body)
         messages = [
             {"type": "http.request", "body": part, "more_body": at + 1 < len(parts)}
@@ -259,6 +263,8 @@ class RestHouse:
 
         async def send(message: Message) -> None:
             sent.append(message)
+            if takes is not None and message["type"] == "http.response.body":
+                await takes.wait()
 
         given = {"host": "localhost", **(headers or {})}
         scope = {

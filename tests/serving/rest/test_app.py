@@ -189,6 +189,33 @@ def test_compressed_bodies_count_as_what_they_become() -> None:
     assert asyncio.run(ask_all()) == [503, 200, 200, 200, 200]
 
 
+def test_answers_that_nobody_takes_are_bounded_in_all_and_one_alone_is_not() -> None:
+    house = RestHouse(max_body_bytes=100_000)
+    path, raw = "/v2/models/same_fp32/infer", {"inference-header-content-length": "0"}
+
+    async def ask_all() -> None:
+        takes = asyncio.Event()
+        asked = [
+            asyncio.ensure_future(house.ask("POST", path, bytes(96_000), raw, takes=takes)) for _ in range(4)
+        ]
+        await asyncio.sleep(0)
+        refused = await house.ask("POST", path, bytes(96_000), raw)
+        assert refused is not None
+        assert (refused.status, refused.json["label"]) == (503, "unavailable.overloaded")
+        small = await house.ask("GET", "/v2/models/same_fp32")
+        assert small is not None
+        assert small.status == 200
+        takes.set()
+        assert {got.status for got in await asyncio.gather(*asked) if got is not None} == {200}
+        huge = OutputTensor("OUTPUT0", "FP32", (250_000,), bytes(1_000_000))
+        house.models.works["same_fp32"] = lambda _call: (huge,)
+        alone = await house.ask("POST", path, bytes(4), raw)
+        assert alone is not None
+        assert len(alone.body) > 1_000_000
+
+    asyncio.run(ask_all())
+
+
 def test_tensors_in_bytes_are_compressed_for_those_alone_who_ask_for_just_that() -> None:
     house = RestHouse()
     body = np.zeros(999, "<f4").tobytes()

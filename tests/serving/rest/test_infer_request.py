@@ -54,7 +54,7 @@ def test_a_request_in_json_is_read_whole() -> None:
     assert (given.name, given.datatype, given.shape) == ("x", "INT16", (2,))
     assert bytes(given.data) == b"\x01\x00\xff\xff"  # type: ignore[arg-type]
     assert words.outputs == (OutputWords("y", 3, binary=False), OutputWords("z"))
-    assert (words.id, words.timeout_us) == ("7", 1500)
+    assert (words.id, words.timeout_us, words.priority) == ("7", 1500, 2**64 - 1)
     assert words.sequence == Sequence(str(2**64 - 1), start=True)
 
 
@@ -113,12 +113,12 @@ def test_the_same_json_before_other_bytes_says_other_tensors() -> None:
         ({"inputs": [{**with_parameters(binary_data_size=4), "data": [1, 2]}]}, b"\0" * 4, "exactly one of"),
         ({"inputs": [with_parameters(binary_data_size=4)]}, b"\0", "expecting 3 additional bytes"),
         ({"inputs": [with_parameters(binary_data_size=4)]}, b"\0" * 5, "unexpected additional input data"),
-        ({"inputs": [with_parameters(binary_data_size=2)]}, b"\0" * 2, "takes 4"),
+        ({"inputs": [with_parameters(binary_data_size=2)]}, b"\0" * 2, "expecting 4"),
         ({"inputs": [with_parameters(binary_data_size=-4)]}, b"", "from 0"),
         ({"inputs": [with_parameters(binary_data_size=True)]}, b"", "whole number"),
         ({"inputs": [with_parameters(shared_memory_region="r")]}, b"", "byte_size is missing"),
         ({"inputs": [with_parameters(shared_memory_offset=1)]}, b"", "region is missing"),
-        ({"inputs": [with_parameters(shared_memory_region="r", shared_memory_byte_size=9)]}, b"", "takes 4"),
+        ({"inputs": [with_parameters(shared_memory_region="r", shared_memory_byte_size=9)]}, b"", "ing 4"),
         ({"inputs": [{**X, "data": [1, 2]}], "id": 7}, b"", "id needs text"),
         ({"inputs": [{"name": "", "shape": [1], "datatype": "INT8", "data": [1]}]}, b"", "name is empty"),
         ({"inputs": [{"shape": [1], "datatype": "INT8", "data": [1]}]}, b"", "name is missing"),

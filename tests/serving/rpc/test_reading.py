@@ -52,6 +52,7 @@ def test_raw_tensors_are_taken_in_order_whatever_their_length(size: int) -> None
         0,
         None,
     )
+    assert words.priority == 2**64 - 1
     assert [(each.name, each.datatype, each.shape, flat(each)) for each in words.inputs] == [
         ("A", "UINT8", (1, size), b"\1" * size),
         ("B", "UINT8", (1, size), b"\2" * size),
@@ -188,7 +189,7 @@ def test_inputs_in_shared_memory_take_no_raw_entry() -> None:
     assert words.inputs[0] == PlacedInput("A", "INT32", (2,), RegionPart("r", 16, 8))
     assert flat(words.inputs[1]) == b"\0" * 8
     placed.shape.append(2)
-    with pytest.raises(Malformed, match="shared_memory_byte_size is 8"):
+    with pytest.raises(Malformed, match="unexpected total byte size 8 for input 'A', expecting 16"):
         read(made.SerializeToString())
 
 

@@ -169,7 +169,7 @@ def test_parts_that_reach_out_of_a_region_are_refused_before_anything_runs() -> 
                     ]
                     area = {"into": {**into.words(), "region": "t-memory"}}
                     call = client.send_call(call_tail("add", words, into, (), area))
-                    with pytest.raises(UnknownRegion, match="Invalid offset for shared memory region"):
+                    with pytest.raises(Malformed, match="Invalid offset for shared memory region"):
                         client.receive(call)
 
         await bench.ask(client)
