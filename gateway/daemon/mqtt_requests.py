@@ -220,7 +220,7 @@ class MqttRequests(Generic[Asked]):
         reply = await self._ports.models.infer(call)
         if back.in_json and back.correlation:
             correlation = {"correlation": back.correlation.decode()}
-            reply = replace(reply, parameters={**reply.parameters, **correlation})
+            reply = reply._replace(parameters={**reply.parameters, **correlation})
         body, header_bytes = self._ports.codec.write(reply, asked)
         left_s = None if message.expiry_s is None else call.deadline_s - time.monotonic()
         if self._publish(entry, body, answer_properties(back, header_bytes, left_s)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from gateway.configuration.serving_settings import ServingSettings
 from gateway.daemon.mqtt_requests import RequestFrame
 from gateway.operations.tracing import current_parent
@@ -52,7 +50,7 @@ class RequestCodec:
         until_s = min(frame.expires_s, frame.arrived_s + self._timing.max_timeout_s)
         if words.timeout_us:
             until_s = min(until_s, call.deadline_s)
-        return replace(call, deadline_s=until_s), words
+        return call._replace(deadline_s=until_s), words
 
     def write(self, reply: InferReply, asked: InferWords) -> tuple[bytes, int | None]:
         """Return the answer's body, and how many of its first bytes are JSON; None for all of them.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -92,7 +92,7 @@ class ShadowRun:
             pair.copy = outcome
             self._compare(pair)
 
-        copy = replace(request, latest=False, deadline_s=request.deadline_s + _PATIENCE_S)
+        copy = request._replace(latest=False, deadline_s=request.deadline_s + _PATIENCE_S)
         scheduler.submit(copy, copy_done)
         return original_done
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.errors import Overloaded
 from gateway.inference.cost import BatchCost
@@ -50,8 +51,7 @@ class BatchLimits:
         return max(2, self.max_rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One request's place in the queue.
 
     Attributes:
@@ -75,8 +75,7 @@ class Entry:
     level: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Polled:
+class Polled(NamedTuple):
     """What the caller must now do.
 
     Attributes:

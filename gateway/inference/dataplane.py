@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 
 from gateway.errors import DeadlineExceeded, GatewayError, NotReady, UnknownModel
 from gateway.inference.request import (
@@ -148,7 +147,7 @@ class DataPlane:
         else:
             facts = self._serving[request.model].facts if request.model in self._serving else None
             if facts is not None and request.pipeline in facts.stateful:  # nobody could know before
-                request = replace(request, ordered=True)
+                request = request._replace(ordered=True)
             self.submit(request, ticket.on_done, ticket.context)
 
     async def infer(self, request: InferRequest, scheduler: Scheduler | None = None) -> Outcome:

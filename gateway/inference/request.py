@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.errors import GatewayError, IllegalTransition
 from gateway.frames.prepared import JsonValue
@@ -79,8 +80,7 @@ class CancelReason(enum.Enum):
 Payload = bytes | memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class TensorBytes:
+class TensorBytes(NamedTuple):
     """One output of a model: its name, NumPy's name of its type, its sizes, and its elements row by row."""
 
     name: str
@@ -89,8 +89,7 @@ class TensorBytes:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class InferRequest:
+class InferRequest(NamedTuple):
     """One payload for one pipeline, or tensors for a model without one.
 
     Attributes:
@@ -124,8 +123,7 @@ class InferRequest:
     level: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+class Timings(NamedTuple):
     """Where the time of one answered request went, in milliseconds.
 
     Attributes:
@@ -139,8 +137,7 @@ class Timings:
     total_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a request ended.
 
     Attributes:

@@ -8,14 +8,15 @@ row by row and little-endian; an element of ``BYTES`` is its length as uint32 an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 Buffer = bytes | memoryview
 Parameter = bool | int | float | str
 
 
-@dataclass(frozen=True, slots=True)
-class InputTensor:
+class InputTensor(NamedTuple):
     """One input of a call.
 
     Attributes:
@@ -31,8 +32,7 @@ class InputTensor:
     data: Buffer
 
 
-@dataclass(frozen=True, slots=True)
-class WantedOutput:
+class WantedOutput(NamedTuple):
     """One output that is asked for.
 
     Attributes:
@@ -59,8 +59,7 @@ class Sequence:
     end: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class InferCall:
+class InferCall(NamedTuple):
     """One request for one inference, whatever door it came through.
 
     Attributes:
@@ -91,8 +90,7 @@ class InferCall:
     level: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class OutputTensor:
+class OutputTensor(NamedTuple):
     """One output of a reply; ``data`` as in ``InputTensor``, owned by whoever holds the reply."""
 
     name: str
@@ -101,8 +99,7 @@ class OutputTensor:
     data: Buffer
 
 
-@dataclass(frozen=True, slots=True)
-class InferReply:
+class InferReply(NamedTuple):
     """The answer to a call.
 
     Attributes:
@@ -117,4 +114,4 @@ class InferReply:
     version: str
     id: str
     outputs: tuple[OutputTensor, ...]
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = MappingProxyType({})

@@ -74,7 +74,7 @@ def named(name: str, options: EngineOptions | None = None, model: str = "motion-
 
 def asked(name: str, data: bytes, stream: str = "s", patience_s: float = 30.0) -> InferRequest:
     """A request for the model of this name."""
-    return replace(request(data, stream, patience_s), model=name)
+    return request(data, stream, patience_s)._replace(model=name)
 
 
 def descriptors(pid: int) -> int:

@@ -74,7 +74,7 @@ def test_a_prediction_that_json_cannot_say_is_the_fault_of_its_step_alone() -> N
             await scheduler.set_pipelines(replace(spec(), pipelines=(PIPELINE, odd)))
             answers = Answers()
             dataplane.submit(request(payload(SLOW), "slow"), answers, "slow")
-            dataplane.submit(replace(request(payload(), "odd"), pipeline="odd"), answers, "odd")
+            dataplane.submit(request(payload(), "odd")._replace(pipeline="odd"), answers, "odd")
             dataplane.submit(request(payload(), "good"), answers, "good")
             outcomes = await answers.all_of(3)
             assert isinstance(outcomes["odd"].error, GatewayBug)
@@ -141,7 +141,7 @@ def test_a_lane_that_starts_while_pipelines_change_learns_the_new_ones() -> None
             await until(lambda: scheduler.pool.ready == 2)
             answers = Answers()
             for number in range(12):
-                asked = replace(request(payload(SLOW), f"s{number}"), pipeline="extra")
+                asked = request(payload(SLOW), f"s{number}")._replace(pipeline="extra")
                 dataplane.submit(asked, answers, number)
             outcomes = await answers.all_of(12)
             assert {o.state for o in outcomes.values()} == {RequestState.DONE}

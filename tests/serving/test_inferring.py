@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Coroutine
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +63,7 @@ def test_tensors_get_what_the_runtime_gives_for_them() -> None:
             assert np.allclose(array_of(reply), expected, atol=1e-3)
 
             wanted = (WantedOutput(view.outputs[0].name, classes=3),)
-            words = (await models.infer(replace(call(CLASSIFIER, (name, frame)), outputs=wanted))).outputs[0]
+            words = (await models.infer(call(CLASSIFIER, (name, frame))._replace(outputs=wanted))).outputs[0]
             best = int(np.argmax(array_of(reply)))
             first = bytes(words.data[4 : 4 + int.from_bytes(words.data[:4], "little")]).decode().split(":")
             assert words.datatype == "BYTES"
@@ -136,7 +135,7 @@ def test_a_sequence_carries_the_models_state_and_a_lone_call_does_not() -> None:
 
             async def said(step: int, sequence: Sequence | None) -> float:
                 asked = call(SPEECH, ("input", sound[step]), sequence=sequence)
-                reply = await models.infer(replace(asked, outputs=(WantedOutput("output"),)))
+                reply = await models.infer(asked._replace(outputs=(WantedOutput("output"),)))
                 return float(array_of(reply)[0, 0])
 
             lone = [await said(step, None) for step in range(6)]

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         reply = server.infer(shown)
         took_ms = (time.monotonic() - began_s) * 1e3
     if options.classes and shown is call:
-        reply = replace(reply, outputs=tuple(best_classes(each, options.classes) for each in reply.outputs))
+        reply = reply._replace(outputs=tuple(best_classes(each, options.classes) for each in reply.outputs))
     _print(options, _named(reply, options.model), took_ms)
     return ExitCode.OK
 
@@ -73,7 +73,7 @@ def _token(file: str | None) -> str:
 
 
 def _named(reply: InferReply, model: str) -> InferReply:
-    return reply if reply.model else replace(reply, model=model)
+    return reply if reply.model else reply._replace(model=model)
 
 
 def _print(options: argparse.Namespace, reply: InferReply, took_ms: float) -> None:

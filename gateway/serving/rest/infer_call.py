@@ -6,6 +6,7 @@ The one step of the codec that is not pure: it reads regions.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.configuration.serving_settings import PrioritySettings
 from gateway.errors import NotSupported
@@ -36,8 +37,7 @@ class Timing:
         return arrived_s + min(wanted_s, self.max_timeout_s)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What a door knows of a request beside its words.
 
     Attributes:

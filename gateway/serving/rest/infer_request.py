@@ -7,7 +7,7 @@ length of its JSON, and knows nothing of HTTP. Binary tensors are views on the b
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -77,7 +77,7 @@ def read_request(body: Buffer, json_bytes: int | None, max_depth: int) -> InferW
     else:
         inputs, words = _read(view[:length], max_depth)
     if not words.inputs or len(view) > length:
-        return replace(words, inputs=_bound(inputs, view[length:]))
+        return words._replace(inputs=_bound(inputs, view[length:]))
     return words
 
 

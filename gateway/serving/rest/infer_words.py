@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.serving.call import Buffer, Sequence
 
@@ -22,8 +23,7 @@ class RegionPart:
     byte_size: int
 
 
-@dataclass(frozen=True, slots=True)
-class InputWords:
+class InputWords(NamedTuple):
     """One input; ``data`` is not written to, or says where else the elements lie."""
 
     name: str
@@ -32,8 +32,7 @@ class InputWords:
     data: Buffer | RegionPart
 
 
-@dataclass(frozen=True, slots=True)
-class OutputWords:
+class OutputWords(NamedTuple):
     """One output that is asked for.
 
     Attributes:
@@ -49,8 +48,7 @@ class OutputWords:
     region: RegionPart | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InferWords:
+class InferWords(NamedTuple):
     """One request.
 
     Attributes:

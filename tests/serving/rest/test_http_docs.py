@@ -53,8 +53,8 @@ class Motion:
         return self._models.statistics(_real(name), version)
 
     async def infer(self, call: InferCall) -> InferReply:
-        reply = await self._models.infer(dataclasses.replace(call, model=_real(call.model)))
-        return dataclasses.replace(reply, model=call.model)
+        reply = await self._models.infer(call._replace(model=_real(call.model)))
+        return reply._replace(model=call.model)
 
     async def load(self, name: str, parameters: Mapping[str, object]) -> None:
         raise AssertionError

@@ -39,7 +39,7 @@ class Motion:
         return self._models.is_ready(_real(name), version)
 
     async def infer(self, call: Any) -> Any:
-        return await self._models.infer(dataclasses.replace(call, model=_real(call.model)))
+        return await self._models.infer(call._replace(model=_real(call.model)))
 
     async def load(self, name: str, parameters: Mapping[str, object]) -> None:
         raise AssertionError
