@@ -47,6 +47,7 @@ from gateway.operations.exposition import Exposition
 from gateway.operations.health import Health, Reason
 from gateway.operations.listen_fds import HandedOver
 from gateway.operations.log import log
+from gateway.operations.malloc import SpareMemory
 from gateway.operations.metrics import Metrics
 from gateway.operations.notifier import Notifier
 from gateway.operations.watchdog import beat_s
@@ -129,6 +130,8 @@ class House:
         connect_gauges(self, page)
         connect_board_gauges(self.metrics, self.telemetry, settings.telemetry)
         connect_scaling_gauges(self.metrics, self.autoscaler)
+        spare = SpareMemory()
+        self.telemetry.listen(lambda sample: spare.sampled(sample.at_s))
         await self._open.enter_async_context(self.telemetry)
         self._open.push_async_callback(self.doors.close)
         await self.doors.open(StatusDoor(Sources(page.verdict, Exposition(self.metrics).render, page.status)))
