@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import EngineFailed, LoadFailed, OutOfMemory, RunFailed
+from gateway.inference.engines.board_facts import processor
 from gateway.inference.engines.engine import Engine, EngineFacts, EngineOptions, ModelSource
 from gateway.inference.engines.plugins import CPU
+from gateway.inference.engines.precision import overflows
 from gateway.inference.engines.providers import (
     ENVIRONMENT,
     MOST_REFUSALS,
@@ -186,10 +188,10 @@ def _session_options(runtime: Any, options: EngineOptions) -> Any:
     entries = {
         "session.intra_op.allow_spinning": "0",
         "session.inter_op.allow_spinning": "0",
-        # Without VNNI, x86 adds pairs of uint8 x int8 products in 16 bits, which overflow
-        # silently: a class's score moved by 0.2. This asks for the kernels that do not.
-        "session.x64quantprecision": "1",
     }
+    if overflows(processor()):
+        # This asks for the kernels that do not. Where none does, they would take twice the time for nothing.
+        entries["session.x64quantprecision"] = "1"
     entries |= session_entries(options.providers or (CPU,))
     for key, value in entries.items():
         try:

@@ -61,6 +61,9 @@ _LEAST_INT8_SM: Final = 72
 _WITHOUT_INT8: Final = frozenset({53, 62})
 _NEEDED_ON_ARM: Final = "asimddp"
 _ARM: Final = ("aarch64", "arm64")
+_X86: Final = ("x86_64", "AMD64", "i686")
+_AVX_VNNI: Final = frozenset({"avx_vnni"})
+_AVX512_VNNI: Final = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"})
 
 _OPTED: Final = "only where the configuration asks for it"
 
@@ -88,6 +91,21 @@ def ruling(precision: Precision, where: tuple[str, str], sm: int | None, process
         processor: The processor.
     """
     return next(each for each in rulings(*where, sm, processor) if each.precision is precision)
+
+
+def overflows(processor: Processor) -> bool:
+    """Return whether ONNX Runtime's fastest kernels for uint8 x int8 overflow silently on a processor.
+
+    Without VNNI they add pairs of products in 16 bits: a class's score moved by 0.2. Its kernels for
+    AVX-512 go before those for AVX2, so there AVX-512's own VNNI counts.
+
+    Args:
+        processor: What it is.
+    """
+    if processor.architecture not in _X86:
+        return False
+    vnni = _AVX512_VNNI if "avx512f" in processor.features else _AVX_VNNI
+    return not vnni <= processor.features
 
 
 def _onnx(backend: str, sm: int | None) -> tuple[Ruling, ...]:

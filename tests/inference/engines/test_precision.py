@@ -18,6 +18,7 @@ from gateway.inference.engines.precision import (
     XNNPACK,
     Precision,
     Processor,
+    overflows,
     ruling,
     rulings,
 )
@@ -49,6 +50,25 @@ def test_every_question_has_one_answer_for_each_precision_and_each_says_why() ->
         assert all(len(answer.why) > 12 for answer in answers), question
         allowed = [answer.allowed for answer in answers]
         assert allowed == sorted(allowed, reverse=True), question
+
+
+@pytest.mark.parametrize(
+    ("architecture", "features", "does"),
+    [
+        ("x86_64", "avx2", True),
+        ("x86_64", "avx2 avx_vnni", False),
+        ("x86_64", "avx2 avx512f avx512bw avx512dq avx512vl", True),
+        ("x86_64", "avx2 avx512f avx512bw avx512dq avx512vl avx512_vnni", False),
+        # Its kernels for AVX-512 go first, and these cores have no VNNI for them.
+        ("x86_64", "avx2 avx_vnni avx512f avx512bw avx512dq avx512vl", True),
+        ("x86_64", "avx2 avx512f avx512_vnni", True),
+        ("x86_64", "", True),
+        ("aarch64", boards.A57, False),
+        ("", "", False),
+    ],
+)
+def test_kernels_overflow_on_x86_without_vnni(architecture: str, features: str, does: bool) -> None:
+    assert overflows(Processor(architecture, frozenset(features.split()))) == does
 
 
 def test_quantised_onnx_never_runs_on_the_cuda_provider() -> None:
