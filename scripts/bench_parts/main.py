@@ -15,6 +15,7 @@ import flat_cases
 import harness
 import lane_cases
 import memory_cases
+import reload_cases
 import scaling_cases
 import serving_cases
 import update_cases
@@ -28,6 +29,7 @@ CASES = {
     **collector_cases.CASES,
     **serving_cases.CASES,
     **flat_cases.CASES,
+    **reload_cases.CASES,
 }
 _COUNTED = (*serving_cases.CASES, *flat_cases.CASES)
 

@@ -90,6 +90,7 @@ class Load:
         self._heard_s = time.perf_counter()
         self.took: list[float] = []
         self.failed: list[float] = []
+        self.samples: list[tuple[float, float]] = []
 
     def closed(self, seconds: float, most: int = 0) -> None:
         """Keep every connection busy for so long, or until so many answers."""
@@ -134,7 +135,9 @@ class Load:
         for key, _ in ready:
             line: Line = key.data
             if line.feed():
-                (self.took if line.ok else self.failed).append(time.perf_counter() - line.due_s)
+                took_s = time.perf_counter() - line.due_s
+                (self.took if line.ok else self.failed).append(took_s)
+                self.samples.append((line.due_s, took_s))
                 found.append(line)
                 if line.ends:
                     self._selector.unregister(line.sock)
@@ -172,6 +175,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--most", type=int, default=0)
+    parser.add_argument(
+        "--samples", action="store_true", help="print every (due at, took), monotonic seconds"
+    )
     options = parser.parse_args()
     headers = dict(each.split("=", 1) for each in options.header)
     load = Load(
@@ -184,7 +190,8 @@ def main() -> None:
         load.closed(options.seconds, options.most)
     took_s = time.perf_counter() - began_s
     seen = summary(load.took, load.failed, took_s)
-    print(json.dumps({**seen, "load_cpu_share": (time.process_time() - cpu_s) / took_s}))
+    more = {"samples": load.samples} if options.samples else {}
+    print(json.dumps({**seen, **more, "load_cpu_share": (time.process_time() - cpu_s) / took_s}))
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def made(folder: Path) -> dict[str, Served]:
         "slow": ("x", "float32", [1, 4], "y", [1, 4]),
         "sink": ("x", "float32", [1, SINK_FLOATS], "y", [1, 1]),
     }.items():
-        _card(folder / name, *words)
+        carded(folder / name, *words)
     return {
         "eff": Served("eff", eff, "frame", "UINT8", np.asarray(picture, np.uint8)[None]),
         "small": Served("small", small, "window", "FP32", window),
@@ -109,7 +109,7 @@ def made(folder: Path) -> dict[str, Served]:
     }
 
 
-def _card(folder: Path, input_: str, dtype: str, shape: list[int], output: str, gives: list[int]) -> None:
+def carded(folder: Path, input_: str, dtype: str, shape: list[int], output: str, gives: list[int]) -> None:
     sha256 = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     text = _CARD.format(
         name=folder.name, sha256=sha256, input=input_, dtype=dtype, shape=shape, output=output, gives=gives

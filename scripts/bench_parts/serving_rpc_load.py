@@ -26,6 +26,7 @@ class RpcLoad:
         self._left = sys.maxsize
         self.took: list[float] = []
         self.failed: list[float] = []
+        self.samples: list[tuple[float, float]] = []
 
     async def closed(self, workers: int, seconds: float, most: int = 0) -> None:
         """Keep so many requests under way for so long, or until so many unary ones were asked."""
@@ -61,6 +62,7 @@ class RpcLoad:
             self.failed.append(time.perf_counter() - due_s)
         else:
             self.took.append(time.perf_counter() - due_s)
+        self.samples.append((due_s, time.perf_counter() - due_s))
 
     async def _on_stream(self, window: int, end_s: float) -> None:
         """Keep a window of requests on one stream; answers come in whatever order."""
@@ -93,6 +95,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
             await load.closed(options.connections, options.seconds, options.most)
         took_s = time.perf_counter() - began_s
         seen = summary(load.took, load.failed, took_s)
+        seen |= {"samples": load.samples} if options.samples else {}
         return {**seen, "load_cpu_share": (time.process_time() - cpu_s) / took_s}
 
 
@@ -106,6 +109,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--most", type=int, default=0)
+    parser.add_argument(
+        "--samples", action="store_true", help="print every (due at, took), monotonic seconds"
+    )
     print(json.dumps(asyncio.run(run(parser.parse_args()))))
 
 

@@ -54,6 +54,40 @@ def test_memory_that_rises_with_requests_is_not_flat(parts: Any) -> None:
         assert cases.said(samples)["failed"] is failed
 
 
+def test_others_are_asked_while_a_model_is_loaded_and_loaded_anew(parts: Any) -> None:
+    seen = parts("reload_cases").reload(1, init_s=0.05, calm_s=0.5)
+    assert seen["failed_requests"] == 0
+    for door in ("HTTP", "gRPC"):
+        for what in ("calm", "reload", "load"):
+            assert "longest" in seen[f"{door}, {what}"]
+
+
+@pytest.mark.parametrize(
+    ("took_s", "failed"), [((0.002, 0.002), False), ((0.002, 0.003), True), ((0.045, 0.051), True)]
+)
+def test_what_others_notice_is_held_against_the_calm_before(
+    parts: Any, took_s: tuple[float, float], failed: bool
+) -> None:
+    cases = parts("reload_cases")
+    calm_s, load_s = took_s
+    kinds = ("calm", "reload", "calm", "load")
+    windows = [cases.Window(what, 10.0 * at, 10.0 * at + 9) for at, what in enumerate(kinds)]
+    samples = [
+        (10.0 * at + second, calm_s if what == "calm" else load_s)
+        for at, what in enumerate(kinds)
+        for second in range(1, 8)
+    ]
+    seen = cases.said(windows, {"HTTP": {"samples": samples, "failed": 0}})
+    assert seen["failed"] is failed
+    assert seen["HTTP, load"].endswith("of 7")
+
+
+def test_a_request_belongs_to_every_time_that_it_was_under_way_in(parts: Any) -> None:
+    window = parts("reload_cases").Window("load", 10.0, 12.0)
+    samples = [(9.0, 0.5), (9.0, 1.5), (11.0, 0.1), (11.5, 3.0), (12.5, 0.1)]
+    assert window.of(samples) == [100.0, 1500.0, 3000.0]
+
+
 def test_the_bare_script_answers_what_the_runtime_says(parts: Any, tmp_path: Path) -> None:
     cases, peers = parts("serving_cases"), parts("serving_peers")
     models = parts("serving_models").made(tmp_path)
