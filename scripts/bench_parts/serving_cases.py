@@ -74,6 +74,7 @@ def beside_peers(served: Served, models: dict[str, Served], rounds: int, seconds
                     measure(seen, target, ceiling, seconds, paced=served.name == "eff")
             except RuntimeError as error:
                 missing[target.name] = str(error)[-200:]
+        at_their_load(seen, served, models, seconds)
     return {f"{served.name}/{key}": value for key, value in ratios(seen).items()} | {
         f"{served.name}/{name}": f"not there: {why}" for name, why in missing.items()
     }
@@ -108,6 +109,23 @@ def measure(
         load = target.load("--seconds", seconds, "--connections", 64, "--rate", ceiling / 2 * share)
         note(seen, f"{name}_p50_at_{share:.0%}_ms", load["p50_ms"])
         note(seen, f"{name}_p99_at_{share:.0%}_ms", load["p99_ms"])
+    if name.startswith("flask"):
+        load = target.load("--seconds", seconds, "--connections", 64, "--rate", full["rate"])
+        note(seen, f"{name}_p99_at_its_load_ms", load["p99_ms"])
+
+
+def at_their_load(
+    seen: dict[str, list[float]], served: Served, models: dict[str, Served], seconds: float
+) -> None:
+    """Note what the gateway does where Flask is saturated: as many requests, as regularly."""
+    names = [key.removesuffix("_p99_at_its_load_ms") for key in seen if key.endswith("_p99_at_its_load_ms")]
+    with Daemon([models[served.name]], served) as daemon:
+        for name in names:
+            rate = seen[f"{name}_per_s"][-1]
+            load = daemon.load("--seconds", seconds, "--connections", 64, "--rate", rate)
+            note(seen, f"gateway_p99_at_load_of_{name}_ms", load["p99_ms"])
+            theirs = seen[f"{name}_p99_at_its_load_ms"][-1]
+            note(seen, f"p99_at_its_load_over_{name}", load["p99_ms"] / theirs)
 
 
 def ratios(seen: dict[str, list[float]]) -> Figures:
