@@ -9,6 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import against_cases
 import cases
 import collector_cases
 import flat_cases
@@ -30,6 +31,7 @@ CASES = {
     **serving_cases.CASES,
     **flat_cases.CASES,
     **reload_cases.CASES,
+    **against_cases.CASES,
 }
 _COUNTED = (*serving_cases.CASES, *flat_cases.CASES)
 
@@ -46,6 +48,7 @@ def main() -> None:
     parser.add_argument(
         "--requests", type=int, default=100_000, help="how many memory is held against: serving, flat"
     )
+    parser.add_argument("--ref", default="HEAD", help="commit that this tree is measured beside: against")
     options = parser.parse_args()
     options.json.parent.mkdir(parents=True, exist_ok=True)
     figures: dict[str, object] = {"machine": harness.machine()}
@@ -54,6 +57,7 @@ def main() -> None:
     for name in options.cases or CASES:
         more = {"plots": options.plots} if name in scaling_cases.CASES else {}
         more |= {"requests": options.requests} if name in _COUNTED else {}
+        more |= {"ref": options.ref} if name in against_cases.CASES else {}
         figures[name] = seen = CASES[name](options.rounds, **more)
         failed = failed or bool(seen.get("failed"))
         print(f"\n{name}: {CASES[name].__doc__}")

@@ -68,12 +68,14 @@ class Process:
         way: Way,
         ready: str,
         environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.name = name
         self.way = way
         self._command = [str(each) for each in command]
         self._ready = ready
         self._environment = {**os.environ, **(environment or {})}
+        self._cwd = folder
         self._folder = tempfile.TemporaryDirectory(prefix="bench-serving-")
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -87,7 +89,12 @@ class Process:
         log = Path(self._folder.name) / "log"
         with log.open("wb") as said:
             self.process = subprocess.Popen(
-                self._command, env=self._environment, stdout=said, stderr=said, start_new_session=True
+                self._command,
+                env=self._environment,
+                stdout=said,
+                stderr=said,
+                cwd=self._cwd,
+                start_new_session=True,
             )
         end_s = time.monotonic() + _START_LIMIT_S
         while not self._answers():
@@ -145,16 +152,16 @@ class Daemon(Process):
     The broker is not there: it takes no part in what is measured.
     """
 
-    def __init__(self, models: Sequence[Served], asked: Served) -> None:
+    def __init__(self, models: Sequence[Served], asked: Served, root: Path = harness.ROOT) -> None:
         http, grpc = harness.free_port(), harness.free_port()
-        super().__init__("gateway", [], way_to(asked, http, grpc), "/v2/health/ready")
+        super().__init__("gateway", [], way_to(asked, http, grpc), "/v2/health/ready", folder=root)
         self.socket = Path(self._folder.name) / "memory"
         path = Path(self._folder.name) / "gateway.yaml"
         lines = "\n".join(f"  {each.name}: {{path: {each.folder}, lanes: 2}}" for each in models)
         cache = harness.ROOT / "var" / "bench-cache"
         path.write_text(_CONFIG.format(cache=cache, http=http, grpc=grpc, socket=self.socket, models=lines))
         self._command = [sys.executable, "-m", "gateway", "run", "-c", str(path)]
-        self._environment["PYTHONPATH"] = str(harness.ROOT)
+        self._environment["PYTHONPATH"] = str(root)
 
     def way_of(self, served: Served, timeout_us: int = 0) -> Way:
         """Return how another of its models is asked."""

@@ -39,6 +39,17 @@ def test_the_gateway_is_measured_at_every_door(parts: Any, tmp_path: Path) -> No
         assert (flat["requests"], flat["requests_failed"]) == (100, 0)
 
 
+def test_two_trees_are_asked_in_turns(parts: Any, tmp_path: Path) -> None:
+    against, targets = parts("against_cases"), parts("serving_targets")
+    served = parts("serving_models").made(tmp_path)["small"]
+    with targets.Daemon([served], served) as daemon:
+        mine, other = against.in_turns((daemon, daemon), served, 2, 2)
+    assert len(mine.rates) == len(other.rates) == 2
+    assert len(mine.took_ms) == len(other.took_ms) == 600
+    seen = against.compared(mine, other, "2_at_a_time")
+    assert all(value > 0 for value in seen.values())
+
+
 def test_memory_is_looked_at_while_both_doors_are_asked(parts: Any) -> None:
     seen = parts("flat_cases").flat(1, requests=80, step=40)
     assert (seen["requests"], seen["failed_requests"]) == (80, 0)

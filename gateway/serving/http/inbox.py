@@ -58,6 +58,7 @@ class Inbox:
         """Let go of what nobody takes any more, and of whoever would be told."""
         self._pieces.clear()
         self._taken = _nobody
+        self._left = None
 
     def leave(self) -> None:
         """The client is gone, or its request is answered."""
@@ -82,7 +83,7 @@ class Inbox:
     @property
     def is_watched(self) -> bool:
         """Whether the application has the whole body, and waits for word that its client is gone."""
-        return self.last_told and self._waiter is not None
+        return self.last_told and (self._waiter is not None or self._left is not None)
 
     @property
     def is_waited_for(self) -> bool:

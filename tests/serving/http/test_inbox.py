@@ -78,6 +78,24 @@ def test_a_wait_that_is_cancelled_loses_nothing() -> None:
     asyncio.run(run())
 
 
+def test_an_application_watches_its_client_by_waiting_or_by_having_itself_told() -> None:
+    async def run() -> None:
+        inbox = Inbox(asyncio.get_running_loop(), lambda _: None)
+        inbox.tell(lambda: None)
+        assert not inbox.is_watched  # it has not the whole body
+        inbox.end()
+        await inbox.receive()
+        assert inbox.is_watched
+        inbox.tell(None)
+        assert not inbox.is_watched
+        waiting = asyncio.ensure_future(inbox.receive())
+        await asyncio.sleep(0)
+        assert inbox.is_watched
+        waiting.cancel()
+
+    asyncio.run(run())
+
+
 def test_who_is_to_be_told_hears_once_that_the_client_has_left() -> None:
     async def run() -> None:
         inbox = Inbox(asyncio.get_running_loop(), lambda _: None)
