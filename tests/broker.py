@@ -128,24 +128,27 @@ class Broker:
             encoding="utf-8",
             errors="replace",
         )
-        answered = threading.Event()
+        answered, runs = threading.Event(), threading.Event()
         self._follower = threading.Thread(
-            target=self._follow, args=(process, answered), name="broker.log", daemon=True
+            target=self._follow, args=(process, answered, runs), name="broker.log", daemon=True
         )
         self._follower.start()
         answered.wait(START_LIMIT_S)
-        if not (self.log and self.log[-1].endswith(" running")):
+        if not runs.is_set():
             process.kill()
             process.wait(START_LIMIT_S)
             self._drain(process)
             raise RuntimeError("mosquitto did not start:\n" + "\n".join(self.log))
         self._process = process
 
-    def _follow(self, process: subprocess.Popen[str], answered: threading.Event) -> None:
+    def _follow(
+        self, process: subprocess.Popen[str], answered: threading.Event, runs: threading.Event
+    ) -> None:
         """Keep the log's end, so that the pipe never fills; a closed log answers too."""
         stream = process.stderr
         while stream is not None and (line := stream.readline()):
             self.log.append(line.rstrip())
-            if self.log[-1].endswith(" running"):
+            if self.log[-1].endswith(" running"):  # clients may connect at once, and then more is logged
+                runs.set()
                 answered.set()
         answered.set()

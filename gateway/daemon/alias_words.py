@@ -35,7 +35,7 @@ def beside_words(model: str, beside: Beside) -> list[dict[str, object]]:
     for number in serving:
         version = beside.versions[model, number]
         pool = version.scheduler.pool
-        lanes = {"ready": pool.ready, "wanted": pool.wanted, "pids": [lane.pid for lane in pool.lanes]}
+        lanes = {"ready": pool.ready, "wanted": pool.wanted, "pids": pool.pids}
         said = {"release": number, "version": version.card_version, "lanes": lanes}
         found.append({**said, "reason": version.watch.lost_because})
     for (name, number), why in sorted(beside.trouble.items()):

@@ -72,7 +72,7 @@ class Resolver:
             return self._place(name, name, version)
         alias = self._table.aliases.get(name)
         if alias is None:
-            raise UnknownModel(f"no model is named {name!r}", model=name)
+            raise _unknown(name)
         if not alias.active:
             why = alias.reason or "its targets are being loaded"
             raise NotReady(f"alias {name}: {why}", model=name)
@@ -113,7 +113,7 @@ class Resolver:
             return (*first, *numbers_beside(self._beside.versions, name))
         alias = self._table.aliases.get(name)
         if alias is None:
-            raise UnknownModel(f"no model is named {name!r}", model=name)
+            raise _unknown(name)
         found = [self._beside.find(each.model, each.version) for each in alias.active]
         return tuple(
             each.version or version.card_version
@@ -172,7 +172,7 @@ class Resolver:
             return Resolved(asked, model, version, found.scheduler)
         status = self._catalog.status.get(model)
         if status is None:
-            raise UnknownModel(f"no model is named {model!r}", model=model)
+            raise _unknown(model)
         serves = model in self._catalog.versions
         wakes = not serves and self._catalog.standing.resting.get(model) is Rest.REQUEST
         if wakes and self._may_become(model, version):
@@ -194,3 +194,8 @@ class Resolver:
             return True
         found = self._beside.find(target.model, target.version)
         return found is not None and version in (found.card_version, self._beside.number_of(found))
+
+
+def _unknown(name: str) -> UnknownModel:
+    """Return the error for a name that nothing has; its first words are Triton's, which clients look for."""
+    return UnknownModel(f"Request for unknown model: no model is named {name!r}", model=name)

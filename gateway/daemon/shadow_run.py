@@ -60,9 +60,9 @@ class ShadowRun:
         """
         watch = self._candidate.watch
         watch.on_lost = self._lost
-        for lane in self._candidate.scheduler.pool.lanes:
+        for pid in self._candidate.scheduler.pool.pids:
             with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, lane.pid, GENTLE)
+                os.setpriority(os.PRIO_PROCESS, pid, GENTLE)
         self._dataplane.watch(self._candidate.name, self._look)
         try:
             await asyncio.wait({self._over}, timeout=timeout_s)

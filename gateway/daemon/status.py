@@ -131,7 +131,7 @@ class StatusPage:
             "lanes": {
                 "ready": scheduler.pool.ready if scheduler else 0,
                 "wanted": scheduler.pool.wanted if scheduler else house.settings.models[name].lanes,
-                "pids": [lane.pid for lane in scheduler.pool.lanes] if scheduler else [],
+                "pids": scheduler.pool.pids if scheduler else [],
                 "max": house.autoscaler.max_lanes().get(name),
                 "cost_bytes": house.autoscaler.lane_cost_bytes().get(name),
                 "share_weights": scheduler.facts.divides if scheduler and scheduler.facts else None,

@@ -23,7 +23,15 @@ from gateway.daemon.loading import Loading
 from gateway.daemon.model_state import Rest
 from gateway.daemon.resolver import Resolver
 from gateway.daemon.stored_releases import Releases
-from gateway.errors import AlreadyThere, GatewayError, LostRace, NotReady, NotSupported, UnknownModel
+from gateway.errors import (
+    AlreadyThere,
+    GatewayError,
+    LostRace,
+    NotReady,
+    NotSupported,
+    RequestRefused,
+    UnknownModel,
+)
 from gateway.mqtt.wait import set_by
 from gateway.operations.log import log
 from gateway.serving.alias_view import AliasChange, AliasView
@@ -80,8 +88,12 @@ class Wishes:
 
         Cancel-safe: a load that was begun goes on.
         """
-        wanted = LoadParameters.read(parameters)
-        self._check_known(name)
+        try:
+            wanted = LoadParameters.read(parameters)
+            self._check_known(name)
+        except RequestRefused as error:
+            # The words are Triton's, which clients look for.
+            raise type(error)(f"failed to load {name[:80]!r}: {error.message}", **error.attributes) from error
         await self._loading.load(name)
         version = self._catalog.versions.get(name)
         if wanted.lanes and version is not None:

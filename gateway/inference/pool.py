@@ -94,6 +94,11 @@ class Pool:
         return [lane for lane in self.lanes if lane.state is LaneState.READY]
 
     @property
+    def pids(self) -> list[int]:
+        """Processes of the lanes; a lane that is about to get one has none, and 0 would mean everybody."""
+        return [lane.pid for lane in self.lanes if lane.pid]
+
+    @property
     def in_service(self) -> bool:
         """Whether lanes are still started."""
         return not self._restart.given_up

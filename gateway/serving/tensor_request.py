@@ -7,7 +7,7 @@ is said before it is queued, with the tensor's name and what is expected.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -134,12 +134,26 @@ def _check_names(
 ) -> None:
     unknown = [name for name in given if name not in specs]
     if unknown:
+        takes = ", ".join(map(str, shape.inputs))
         raise Malformed(
-            f"model {model} has no input {unknown[0][:100]!r}: it takes {', '.join(map(str, shape.inputs))}"
+            f"unexpected inference input {unknown[0][:100]!r} for model {model!r}, which takes {takes}"
         )
-    missing = [spec for spec in shape.inputs if spec.name not in given and spec.name not in shape.carried]
+    needed = [spec for spec in shape.inputs if spec.name not in shape.carried]
+    missing = [spec for spec in needed if spec.name not in given]
     if missing:
-        raise Malformed(f"model {model}: input {missing[0]} is missing")
+        least, most = len(needed), len(shape.inputs)
+        count = f"{most} inputs" if least == most else f"number of inputs between {least} and {most}"
+        lacked = _listed(spec.name for spec in missing)
+        raise Malformed(
+            f"expected {count} but got {len(given)} inputs for model {model!r}. "
+            f"Got input(s) {_listed(given)}, but missing required input(s) {lacked}. "
+            "Please provide all required input(s)."
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return names as Triton lists them."""
+    return f"[{','.join(repr(name[:100]) for name in names)}]"
 
 
 def _check(tensor: InputTensor, spec: TensorSpec, *, stacks: bool) -> None:
@@ -180,7 +194,8 @@ def _outputs(call: InferCall, shape: ModelShape) -> tuple[str, ...]:
     for wanted in call.outputs:
         if wanted.name not in known:
             given = ", ".join(map(str, shape.outputs))
-            raise Malformed(f"model {call.model} has no output {wanted.name[:100]!r}: it gives {given}")
+            what = f"unexpected inference output {wanted.name[:100]!r} for model {call.model!r}"
+            raise Malformed(f"{what}, which gives {given}")
         if wanted.name in names:
             raise Malformed(f"model {call.model}: output {wanted.name!r} is wanted twice")
         names.append(wanted.name)

@@ -20,7 +20,7 @@ def test_a_model_answers_by_its_name_its_release_and_the_version_of_its_card(tmp
             assert made.resolver.versions("motion") == ("2.0.0",)
             with pytest.raises(UnknownModel, match=r"has no version 7; 2\.0\.0 serves"):
                 made.resolver.resolve("motion", "7", "")
-            with pytest.raises(UnknownModel, match="no model is named 'other'"):
+            with pytest.raises(UnknownModel, match="Request for unknown model: no model is named 'other'"):
                 made.resolver.resolve("other", "", "")
 
     lived(test)

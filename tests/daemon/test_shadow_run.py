@@ -27,7 +27,7 @@ class Scheduler:
     outcome: Outcome
     queued: int = 0
     in_flight: int = 0
-    pool: Any = field(default_factory=lambda: SimpleNamespace(lanes=(), ready=1))
+    pool: Any = field(default_factory=lambda: SimpleNamespace(pids=(), ready=1))
     seen: list[InferRequest] = field(default_factory=list)
 
     def submit(self, request: InferRequest, on_done: OnDone, _context: object = None) -> None:

@@ -150,6 +150,25 @@ def test_a_change_of_the_run_lasts_until_the_file_says_something_else_of_that_al
     lived(test)
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters", "kind"),
+    [
+        ("other", {}, UnknownModel),
+        ("motion", {"config": "{"}, Malformed),
+        ("motion", {"config": '{"max_batch_size":16}'}, NotSupported),
+    ],
+)
+def test_an_order_to_load_that_is_refused_says_so_in_the_words_that_clients_look_for(
+    tmp_path: Path, name: str, parameters: dict[str, object], kind: type[GatewayError]
+) -> None:
+    async def test() -> None:
+        async with world(tmp_path, settings_of({"motion": model(tmp_path, "motion")})) as made:
+            with pytest.raises(kind, match=f"failed to load '{name}'"):
+                await made.wishes.load(name, parameters)
+
+    lived(test)
+
+
 def test_an_alias_to_a_cold_model_loads_it_first_or_leaves_that_to_its_first_request(tmp_path: Path) -> None:
     async def test() -> None:
         folders = {name: model(tmp_path, name) for name in ("motion", "other")}

@@ -131,6 +131,22 @@ def test_a_replacement_that_cannot_be_forked_is_tried_again(monkeypatch: pytest.
     run(test())
 
 
+def test_a_lane_without_a_process_is_not_told_as_process_zero_which_would_be_everybody() -> None:
+    async def test() -> None:
+        async with serving("motion-int8") as (_, scheduler, _):
+            pool = scheduler.pool
+            (first,) = pool.pids
+            pool.resize(2)
+            while len(pool.lanes) == 1:  # noqa: ASYNC110 - a turn of the loop later it may have its process
+                await asyncio.sleep(0)
+            assert [lane.pid for lane in pool.lanes] == [first, 0]
+            assert pool.pids == [first]
+            await until(lambda: pool.ready == 2)
+            assert sorted(pool.pids) == sorted(lane.pid for lane in pool.lanes)
+
+    run(test())
+
+
 def test_a_lane_that_starts_while_pipelines_change_learns_the_new_ones() -> None:
     async def test() -> None:
         async with serving("motion-int8") as (dataplane, scheduler, _):

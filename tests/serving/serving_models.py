@@ -47,7 +47,7 @@ class Plain:
     def resolve(self, name: str, version: str, key: str) -> Found:
         scheduler = self._dataplane.serving.get(name)
         if scheduler is None or version not in ("", "1"):
-            raise UnknownModel(f"no model is named {name!r}")
+            raise UnknownModel(f"Request for unknown model: no model is named {name!r}")
         return Found(name, version, scheduler)
 
     async def ready(self, target: Any, deadline_s: float) -> Any:

@@ -66,9 +66,14 @@ def test_one_tensor_alone_is_not_copied() -> None:
 @pytest.mark.parametrize(
     ("inputs", "error", "words"),
     [
-        ((), Malformed, "input x float32[?,3] is missing"),
+        ((), Malformed, "number of inputs between 2 and 3 but got 0 inputs for model 'm'. Got input(s) [],"),
+        (good()[:1], Malformed, "Got input(s) ['x'], but missing required input(s) ['mask']."),
         ((*good(), good()[0]), Malformed, "given twice"),
-        ((*good(), tensor("q", "FP32", (1,), bytes(4))), Malformed, "has no input 'q'"),
+        (
+            (*good(), tensor("q", "FP32", (1,), bytes(4))),
+            Malformed,
+            "unexpected inference input 'q' for model 'm'",
+        ),
         ((tensor("x", "FP64", (2, 3), bytes(48)), good()[1]), WrongDtype, "FP64, the model takes FP32"),
         ((tensor("x", "BYTES", (2, 3), b""), good()[1]), NotSupported, "BYTES"),
         ((tensor("x", "FP32", (2, 4), bytes(32)), good()[1]), WrongShape, "[-1, 3]"),
@@ -88,7 +93,7 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_outputs_are_known_and_wanted_once() -> None:
-    with pytest.raises(Malformed, match="has no output 'w'"):
+    with pytest.raises(Malformed, match="unexpected inference output 'w' for model 'm', which gives"):
         tensor_request(call(*good(), outputs=(WantedOutput("w"),)), "m", SHAPE, 8)
     with pytest.raises(Malformed, match="twice"):
         tensor_request(call(*good(), outputs=(WantedOutput("y"), WantedOutput("y"))), "m", SHAPE, 8)

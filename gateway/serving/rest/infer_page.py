@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from gateway.errors import Forbidden, RequestRefused, UnknownMedia
@@ -18,6 +19,8 @@ from gateway.serving.rest.infer_words import InferWords
 from gateway.serving.rest.json_reading import read_object
 from gateway.serving.rest.json_writing import write_json
 
+# Reading or writing so much JSON takes a millisecond or more.
+_LONG_BYTES: Final = 262_144
 _LENGTH: Final = b"inference-header-content-length"
 _TAKEN: Final = frozenset(
     {
@@ -57,7 +60,7 @@ class InferPage:
         Cancel-safe.
         """
         try:
-            words = self._words(ask)
+            words = await asyncio.to_thread(self._words, ask) if _is_long(ask) else self._words(ask)
         except RequestRefused:
             # What is wrong with a request matters less than that nobody could have answered it.
             self._models.is_ready(ask.model, ask.version)
@@ -66,7 +69,10 @@ class InferPage:
             raise Forbidden("shared memory is for programs of this machine")
         places = places_of(words, self._regions)
         reply = await self._ask(words, ask)
-        written = write_reply(reply, words, places)
+        if not places and _is_much(reply, words):
+            written = await asyncio.to_thread(write_reply, reply, words)
+        else:
+            written = write_reply(reply, words, places)
         if written.json_bytes is None:
             return Reply(200, written.body, JSON)
         return Reply(200, written.body, BINARY, ((_LENGTH, str(written.json_bytes).encode()),))
@@ -94,8 +100,14 @@ class InferPage:
 
     async def _generated(self, ask: Ask) -> bytes:
         view = self._models.view(ask.model, ask.version)
-        words = generate_words(read_object(ask.body, self._max_depth), view)
-        return write_json(generated(await self._ask(words, ask)))
+
+        def read() -> InferWords:
+            return generate_words(read_object(ask.body, self._max_depth), view)
+
+        reply = await self._ask(await asyncio.to_thread(read) if _is_long(ask) else read(), ask)
+        if _is_much(reply):
+            return await asyncio.to_thread(lambda: write_json(generated(reply)))
+        return write_json(generated(reply))
 
     def _words(self, ask: Ask) -> InferWords:
         length = ask.headers.get(_LENGTH)
@@ -107,6 +119,23 @@ class InferPage:
     async def _ask(self, words: InferWords, ask: Ask) -> InferReply:
         asked = Asked(ask.model, ask.version, ask.arrived_s, ask.caller.name, current_parent())
         return await self._models.infer(to_call(words, asked, self._timing, self._regions))
+
+
+def _is_long(ask: Ask) -> bool:
+    """Return whether reading the JSON of a request takes so long that others must be answered meanwhile."""
+    if len(ask.body) < _LONG_BYTES:
+        return False
+    length = ask.headers.get(_LENGTH, b"")
+    return not length.isdigit() or len(length) > len(str(_LONG_BYTES)) or int(length) >= _LONG_BYTES
+
+
+def _is_much(reply: InferReply, words: InferWords | None = None) -> bool:
+    """Return whether writing an answer in JSON does; what is sent in binary is only put together."""
+    if words is not None:
+        wanted = words.outputs
+        if words.binary_outputs or (wanted and all(each.binary for each in wanted)):
+            return False
+    return sum(len(each.data) for each in reply.outputs) >= _LONG_BYTES
 
 
 def check_content_type(header: bytes) -> None:

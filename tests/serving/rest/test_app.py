@@ -216,6 +216,37 @@ def test_answers_that_nobody_takes_are_bounded_in_all_and_one_alone_is_not() -> 
     asyncio.run(ask_all())
 
 
+@pytest.mark.parametrize("length", ["9" * 9000, "-1", "1e3", "300001"])
+def test_a_length_of_the_header_that_is_none_is_refused_with_a_long_body_too(length: str) -> None:
+    got = RestHouse().get("POST", INFER, b" " * 300_000, {"inference-header-content-length": length})
+    assert (got.status, got.json["label"]) == (400, "refused.malformed")
+
+
+@pytest.mark.parametrize("page", ["infer", "generate"])
+def test_others_are_answered_while_much_json_is_read(page: str) -> None:
+    house = RestHouse()
+    ended: list[str] = []
+    many = [1.5] * 1_000_000
+    tensor = {"name": "INPUT0", "shape": [len(many)], "datatype": "FP32", "data": many}
+    said = {"inputs": [tensor]} if page == "infer" else {"INPUT0": many}
+    body = json.dumps(said).encode()
+
+    async def ask(name: str, method: str, path: str, sent: bytes) -> None:
+        got = await house.ask(method, path, sent)
+        assert got is not None
+        assert got.status == 200
+        ended.append(name)
+
+    async def ask_both() -> None:
+        await asyncio.gather(
+            ask("much", "POST", f"/v2/models/same_fp32/{page}", body),
+            ask("little", "POST", INFER, json.dumps(both()).encode()),
+        )
+
+    asyncio.run(ask_both())
+    assert ended == ["little", "much"]
+
+
 def test_tensors_in_bytes_are_compressed_for_those_alone_who_ask_for_just_that() -> None:
     house = RestHouse()
     body = np.zeros(999, "<f4").tobytes()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway.updates.store.store import Store
+from tests.small_disk import small_disk
 from tests.updates.store.transaction import open_store
 
-SIZE_BYTES = 8 << 20
+__all__ = ["small_disk"]
 
 
 @pytest.fixture(name="root")
@@ -25,24 +25,6 @@ def _store(root: Path) -> Iterator[Store]:
     store = open_store(root)
     yield store
     store.close()
-
-
-@pytest.fixture(name="disk")
-def _disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a small file system of its own, which is really full when it is full."""
-    if os.geteuid() != 0:
-        pytest.skip("a disk of one's own needs a mount, and that needs root: it was not tried")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES},mode=755", "tmpfs", str(disk)]
-    mounted = subprocess.run(command, check=False, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here, so it was not tried: {mounted.stderr}")
-    try:
-        yield disk
-    finally:
-        # Lazily: a failing test may have left a file open, and a mount that stays would trouble all others.
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 @pytest.fixture(name="calls")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from gateway.updates.state import Phase
 from gateway.updates.store.audit import breaks
 from gateway.updates.store.failpoints import armed
 from gateway.updates.store.store import Store
-from tests.updates.store.conftest import SIZE_BYTES
+from tests.small_disk import SIZE_BYTES, fill
 from tests.updates.store.transaction import MODEL, blob_of, install, noise, open_store, ref_of, release_of
 
 
@@ -27,13 +26,6 @@ def _full(disk: Path) -> Iterator[Store]:
         install(store, 1)
         fill(disk)
         yield store
-
-
-def fill(disk: Path) -> None:
-    with (disk / "filler").open("ab", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"x" * 4096)
-    assert os.statvfs(disk).f_bavail == 0
 
 
 def _audit_much(store: Store) -> None:
