@@ -6,6 +6,7 @@ answered in the event loop that entered the door.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
@@ -39,6 +40,8 @@ from gateway.serving.unix_socket import clear_path
 INFER_METHOD: Final = "ModelInfer"
 _MODE: Final = 0o660
 _GRACE_S: Final = 5.0
+# Larger answers count as under way until the client has taken them; of smaller ones that would cost more.
+_LARGE_BYTES: Final = 16_384
 
 
 class RpcServer:
@@ -186,13 +189,20 @@ class RpcServer:
         arrived_s = time.monotonic()
         async with self._calls.answering(INFER_METHOD, context):
             visit = self._calls.visit(context)
-            with self._calls.gate.admit(visit.peer, INFER, INFER_METHOD) as caller:
+            admission = self._calls.gate.admit(visit.peer, INFER, INFER_METHOD)
+            with admission as caller:
                 words = await words_of_request(data)
                 arrival = Arrival(arrived_s, context.time_remaining())
                 reply, places = await self._asking.answer(words, caller, arrival)
                 if how := visit.word(COMPRESSION_KEY):
                     await compress(context, how)
-                return response(reply, places)
+                answer = response(reply, places)
+                if len(answer) >= _LARGE_BYTES:
+                    # gRPC keeps it for as long as its client likes, which may open no window ever.
+                    task = asyncio.current_task()
+                    assert task is not None, "gRPC calls handlers in tasks"
+                    admission.outlast(task)
+                return answer
         raise AssertionError("unreachable: an error ends the call")
 
     async def _stream(self, _requests: Any, context: Any) -> None:
