@@ -74,8 +74,8 @@ class Admission:
         if running is not None:
             running.leave(self._client)
 
-    def outlast(self, task: asyncio.Task[Any]) -> None:
-        """Count the request until a task has ended, even after its block is left."""
+    def outlast(self, task: asyncio.Future[Any]) -> None:
+        """Count the request until a task has ended, or a future, even after its block is left."""
         running, self._running = self._running, None
         if running is not None:
             client = self._client

@@ -23,7 +23,7 @@ from gateway.serving.address import Descriptor, HostPort, UnixPath, format_addre
 from gateway.serving.door_count import DoorCount
 from gateway.serving.rest.infer_call import Timing
 from gateway.serving.rpc import protocol, streaming
-from gateway.serving.rpc.asking import Arrival, Asking, words_of_request
+from gateway.serving.rpc.asking import LARGE_BYTES, Arrival, Asking, words_of_request
 from gateway.serving.rpc.calls import COMPRESSION_KEY, Calls, Method, compress
 from gateway.serving.rpc.health_service import HealthService
 from gateway.serving.rpc.inference_service import Behind, InferenceService
@@ -40,8 +40,6 @@ from gateway.serving.unix_socket import clear_path
 INFER_METHOD: Final = "ModelInfer"
 _MODE: Final = 0o660
 _GRACE_S: Final = 5.0
-# Larger answers count as under way until the client has taken them; of smaller ones that would cost more.
-_LARGE_BYTES: Final = 16_384
 
 
 class RpcServer:
@@ -197,7 +195,7 @@ class RpcServer:
                 if how := visit.word(COMPRESSION_KEY):
                     await compress(context, how)
                 answer = response(reply, places)
-                if len(answer) >= _LARGE_BYTES:
+                if len(answer) >= LARGE_BYTES:
                     # gRPC keeps it for as long as its client likes, which may open no window ever.
                     task = asyncio.current_task()
                     assert task is not None, "gRPC calls handlers in tasks"

@@ -15,6 +15,7 @@ from tests.serving.rpc.raw_client import client_of
 from tests.serving.rpc.requests import echo
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
+STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 HEADERS = ((b"content-type", b"application/grpc"), (b"te", b"trailers"))
 
 
@@ -65,5 +66,27 @@ def test_a_client_that_takes_no_answers_has_so_many_and_no_more() -> None:
                         len(await other.method("ModelInfer")(echo(bytes(20_000)).SerializeToString()))
                         > 20_000
                     )
+
+    asyncio.run(asyncio.wait_for(run(), 30.0))
+
+
+def test_an_answer_of_a_stream_that_nobody_takes_is_under_way_until_the_stream_ends() -> None:
+    async def run() -> None:
+        async with open_door() as door:
+            running = door.gate._concurrency.running
+            async with stalled(door) as client:
+                stream = client.ask(STREAM, "POST", framed(20_000), more=True, headers=HEADERS)
+                await head_of(client, stream)
+                assert running("127.0.0.1") == 1
+            while running("127.0.0.1"):  # noqa: ASYNC110 - nothing rings for it
+                await asyncio.sleep(0.001)
+            async with client_of(door.address) as other:
+                open_stream = other.stream()
+                for _ in range(3):
+                    await open_stream.write(echo(bytes(20_000)).SerializeToString())
+                    assert len(await open_stream.read()) > 20_000
+                while running("127.0.0.1"):  # noqa: ASYNC110 - nothing rings for it
+                    await asyncio.sleep(0.001)
+                await open_stream.done_writing()
 
     asyncio.run(asyncio.wait_for(run(), 30.0))
