@@ -87,6 +87,11 @@ class Scheduler:
         return len(self._batcher)
 
     @property
+    def queued_rows(self) -> int:
+        """Rows of the requests that wait for a lane."""
+        return self._batcher.rows
+
+    @property
     def oldest_arrived_s(self) -> float | None:
         """When the oldest request that waits for a lane came, monotonic seconds; None if none waits."""
         return min((ticket.request.arrived_s for ticket in self._waiting.values()), default=None)
