@@ -135,7 +135,7 @@ class Fleet:
             idle=sum(not lane.in_flight for lane in ready),
             busy=self._busy_s(name, scheduler, counted.busy_s, now_s) / (elapsed_s * max(1, len(ready))),
             oldest_wait_s=0.0 if oldest_s is None else max(0.0, now_s - oldest_s),
-            queued_rows=scheduler.queued,
+            queued_rows=scheduler.queued_rows,
             deadline_misses=counted.deadline_misses,
             priorities=tuple(sorted(priorities)),
             lane_cost_bytes=cost.another_bytes,

@@ -219,7 +219,7 @@ class _Gauges:
 
     def queues(self) -> Reading:
         for name, scheduler in self._house.dataplane.serving.items():
-            yield (name,), scheduler.queued
+            yield (name,), scheduler.queued_rows
 
     def canary_ages(self) -> Reading:
         for name, model in self._page.verdict().models.items():

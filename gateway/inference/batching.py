@@ -116,6 +116,11 @@ class Batcher:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def rows(self) -> int:
+        """Rows of what waits now."""
+        return self._rows
+
     def add(self, entry: Entry) -> Entry | None:
         """Queue an entry; return the one that it supersedes, if any.
 

@@ -34,6 +34,11 @@ class Levels:
     def __len__(self) -> int:
         return len(self._usual) if len(self._all) == 1 else sum(map(len, self._all.values()))
 
+    @property
+    def rows(self) -> int:
+        """Rows of what waits now."""
+        return sum(queue.rows for queue in self._all.values())
+
     def add(self, entry: Entry) -> Entry | None:
         """Queue an entry in its level; return the one there that it supersedes, if any.
 

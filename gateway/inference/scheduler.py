@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Sequence
+from contextvars import Context
 
 from gateway.errors import (
     DeadlineExceeded,
@@ -84,6 +85,11 @@ class Scheduler:
     def queued(self) -> int:
         """Requests that wait for a lane."""
         return len(self._batcher)
+
+    @property
+    def queued_rows(self) -> int:
+        """Rows of the requests that wait for a lane."""
+        return self._batcher.rows
 
     @property
     def oldest_arrived_s(self) -> float | None:
@@ -196,8 +202,7 @@ class Scheduler:
             if ticket.ended:
                 continue
             if answer.error is not None:
-                late = isinstance(answer.error, DeadlineExceeded)
-                event, state = _EXPIRED if late else _FAILED
+                event, state = _EXPIRED if isinstance(answer.error, DeadlineExceeded) else _FAILED
                 self._end(ticket, event, Outcome(state, error=answer.error))
                 continue
             self._quarantine.acquit(request.pipeline, request.payload)
@@ -317,7 +322,9 @@ class Scheduler:
             self._timer.cancel()
             self._timer = None
         if due_s is not None:
-            self._timer = self._loop.call_at(min(due_s, self._loop.time() + _LONG_S), self._on_timer)
+            # In a context of nobody's: what it finds due is not about the request that armed it.
+            due_s = min(due_s, self._loop.time() + _LONG_S)
+            self._timer = self._loop.call_at(due_s, self._on_timer, context=Context())
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -326,8 +333,7 @@ class Scheduler:
     # How requests end.
 
     def _refused(self, request: InferRequest) -> GatewayError | None:
-        digest = self._quarantine.refuses(request.pipeline, request.payload)
-        if digest is None:
+        if (digest := self._quarantine.refuses(request.pipeline, request.payload)) is None:
             return None
         return Quarantined(f"payload sha256 {digest[:16]} crashed a worker twice and is not run again")
 
@@ -350,10 +356,9 @@ class Scheduler:
         self._fail(ticket, WorkerCrashed(f"the worker {reason}", model=self.name, payload_sha256=digest))
 
     def _expire(self, ticket: Ticket) -> None:
-        waited = ticket.state is RequestState.QUEUED
-        kind = DeadlineQueued if waited else DeadlineRunning
+        waits = ticket.state is RequestState.QUEUED
+        kind, what = (DeadlineQueued, "waited") if waits else (DeadlineRunning, "ran")
         age_ms = (time.monotonic() - ticket.request.arrived_s) * 1e3
-        what = "waited" if waited else "ran"
         error = kind(f"{age_ms:.0f} ms after arrival the deadline passed while it {what}")
         self._end(ticket, RequestEvent.EXPIRE, Outcome(RequestState.EXPIRED, error=error))
 

@@ -134,8 +134,7 @@ def check_bytes(datatype: Datatype, shape: Sequence[int], data: Buffer, tensor: 
 
     Raises:
         WrongShape: A size is negative, or there are more elements than any body holds.
-        Malformed: It is longer or shorter, or its ``BYTES`` elements do not fill it, or are not as many,
-            or a ``BOOL`` is neither 0 nor 1.
+        Malformed: It is longer or shorter, or its ``BYTES`` elements do not fill it, or are not as many.
         TooLarge: There are more elements of ``BYTES`` than ``MOST_TEXTS``.
     """
     count = element_count(shape, tensor)
@@ -150,8 +149,6 @@ def check_bytes(datatype: Datatype, shape: Sequence[int], data: Buffer, tensor: 
     needed = count * datatype.size
     if len(data) != needed:
         raise Malformed(f"{tensor}: {len(data)} bytes; {datatype.name} of shape {list(shape)} takes {needed}")
-    if datatype.kind is Kind.BOOLEAN and bytes(data).translate(None, b"\x00\x01"):
-        raise Malformed(f"{tensor}: a BOOL is a byte of 0 or 1")
 
 
 def split_bytes(data: Buffer, tensor: str) -> Iterable[memoryview]:

@@ -23,6 +23,7 @@ from gateway.tensor import TensorSpec, protocol_name
 _ALIGN: Final = 64  # enough for any element type, wherever a tensor begins
 _SEQUENCE_IDLE_S: Final = 3600.0
 _ANEW: Final = -1.0
+_TRUTHS: Final = bytes([0] + [1] * 255)
 _MOST_PLANS: Final = 256
 
 
@@ -113,11 +114,16 @@ def _plan(call: InferCall, shape: ModelShape, max_rows: int) -> Plan:
 def _payload(inputs: Sequence[InputTensor], plan: Plan) -> Payload:
     """Return one payload of all tensors; that of one alone is not copied."""
     if len(plan.order) == 1:
-        return inputs[plan.order[0]].data
+        return _data(inputs[plan.order[0]])
     parts: list[bytes | memoryview] = []
     for at, padding in zip(plan.order, plan.padding, strict=True):
-        parts += (inputs[at].data, bytes(padding))
+        parts += (_data(inputs[at]), bytes(padding))
     return b"".join(parts)
+
+
+def _data(tensor: InputTensor) -> Payload:
+    # Any byte but zero is true, as in Triton; runtimes know but one of them.
+    return bytes(tensor.data).translate(_TRUTHS) if tensor.datatype == "BOOL" else tensor.data
 
 
 def _by_name(inputs: Sequence[InputTensor], model: str) -> dict[str, InputTensor]:

@@ -139,6 +139,7 @@ class BatcherMachine(RuleBasedStateMachine):
     def same_content(self) -> None:
         if hasattr(self, "batcher"):
             assert {e.id for e in self.batcher.queued()} == set(self.waiting)
+            assert self.batcher.rows == sum(e.rows for e in self.waiting.values())
 
     @invariant()
     def wakes_for_the_first_deadline(self) -> None:

@@ -92,6 +92,7 @@ class LevelsMachine(RuleBasedStateMachine):
             return
         queues = self.apart.values()
         assert len(self.levels) == sum(map(len, queues))
+        assert self.levels.rows == sum(entry.rows for entry in self.levels.queued())
         assert list(self.levels.queued()) == [entry for queue in queues for entry in queue.queued()]
         wakeups = [due_s for queue in queues if (due_s := queue.next_wakeup_s()) is not None]
         assert self.levels.next_wakeup_s() == min(wakeups, default=None)

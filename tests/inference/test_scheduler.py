@@ -24,6 +24,7 @@ from gateway.errors import (
     WorkerCrashed,
 )
 from gateway.inference.request import CancelReason, Outcome, RequestState, Ticket
+from gateway.operations.tracing import begin_span, current_span, in_span
 from tests.inference.bench_of_lanes import PLUGINS, ROOT, payload, request, serving
 from tests.plugins.trouble_steps import HANG, KILL, NO_MEMORY, RAISE, SLOW
 
@@ -96,6 +97,26 @@ def test_an_answer_in_company_is_the_answer_alone() -> None:
             outcomes = await answers.all_of(9)
             assert max(seen.batches) > 1
             assert [outcomes[n].prediction for n in range(8)] == alone
+
+    run(test())
+
+
+def test_what_a_deadline_finds_due_is_not_about_the_request_that_was_there_when_it_was_set() -> None:
+    async def test() -> None:
+        async with serving() as (dataplane, _, _):
+            spans: dict[object, object] = {}
+            ended = asyncio.Event()
+
+            def note(ticket: Ticket, _outcome: Outcome) -> None:
+                spans[ticket.context] = current_span()
+                if len(spans) == 2:
+                    ended.set()
+
+            dataplane.submit(request(payload(SLOW)), note, "slow")
+            with in_span(begin_span([])):
+                dataplane.submit(request(payload(), "s", 0.01), note, "late")
+            await ended.wait()
+            assert spans == {"slow": None, "late": None}
 
     run(test())
 

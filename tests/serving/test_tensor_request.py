@@ -63,6 +63,17 @@ def test_one_tensor_alone_is_not_copied() -> None:
     assert tensor_request(call(tensor("x", "FP32", (1, 3), data)), "m", shape, 8).payload is data
 
 
+def test_any_byte_but_zero_is_true() -> None:
+    flags = TensorSpec("f", "bool", (None, 3))
+    given = tensor("f", "BOOL", (1, 3), b"\x00\x02\xff")
+    alone = ModelShape((flags,), (), frozenset(), True)
+    assert bytes(tensor_request(call(given), "m", alone, 8).payload) == b"\x00\x01\x01"
+    other = ModelShape((flags, TensorSpec("x", "uint8", (None, 1))), (), frozenset(), True)
+    together = tensor_request(call(given, tensor("x", "UINT8", (1, 1), b"\x07")), "m", other, 8)
+    assert bytes(together.payload[:3]) == b"\x00\x01\x01"
+    assert together.payload[64] == 7
+
+
 @pytest.mark.parametrize(
     ("inputs", "error", "words"),
     [

@@ -251,3 +251,22 @@ class Http2(Base):
                     open_streams.discard(event.stream_id)
             self.sock.sendall(self.machine.data_to_send())
         return [bodies[stream][-ANSWER_BYTES:] for stream in self.staying]
+
+
+class Http2Gone(Http2):
+    """HTTP/2, two connections; who leaves closes its own."""
+
+    def __init__(self, house: House) -> None:
+        super().__init__(house)
+        self.goer = self.stack.enter_context(Http2(house))
+
+    def ask(self, frame: Array, *, goes: bool) -> None:
+        """Ask on one of the connections."""
+        if goes:
+            self.goer.ask(frame, goes=True)
+        else:
+            super().ask(frame, goes=False)
+
+    def leave(self) -> None:
+        """Close one connection."""
+        self.goer.sock.close()

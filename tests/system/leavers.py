@@ -25,6 +25,7 @@ from tests.system.http_leavers import (
     Http1HalfClosed,
     Http1Reset,
     Http2,
+    Http2Gone,
     HttpUnix,
     HttpUnixHalfClosed,
     Leaver,
@@ -67,6 +68,28 @@ class GrpcUnary(Base):
         """Return what the other calls gave."""
         kind = protocol.message("inference.ModelInferResponse")
         return [kind.FromString(each.result(LIMIT_S)).raw_output_contents[0] for each in self.staying]
+
+
+class GrpcGone(GrpcUnary):
+    """gRPC, two channels; who leaves closes its own."""
+
+    def __init__(self, house: House) -> None:
+        super().__init__(house)
+        # Channels to one address share a connection unless they are told not to.
+        self.goer = grpc.insecure_channel(house.daemon.grpc, [("grpc.use_local_subchannel_pool", 1)])
+        self.stack.callback(self.goer.close)
+
+    def ask(self, frame: Array, *, goes: bool) -> None:
+        """Ask over one of the channels."""
+        if not goes:
+            super().ask(frame, goes=False)
+            return
+        call = self.goer.unary_unary(f"/{protocol.INFERENCE}/ModelInfer")
+        self.going.append(call.future(self.message(frame)))
+
+    def leave(self) -> None:
+        """Close one channel."""
+        self.goer.close()
 
 
 class GrpcStreams(GrpcUnary):
@@ -226,7 +249,7 @@ class MqttExpiry(Base):
 
 
 LEAVERS: list[Callable[[House], Leaver]] = [
-    *(Http1, Http1Reset, Http1HalfClosed, HttpUnix, HttpUnixHalfClosed, SystemMemory, Http2),
-    *(GrpcUnary, GrpcStreams, GrpcStreamTimeout),
+    *(Http1, Http1Reset, Http1HalfClosed, HttpUnix, HttpUnixHalfClosed, SystemMemory, Http2, Http2Gone),
+    *(GrpcUnary, GrpcGone, GrpcStreams, GrpcStreamTimeout),
     *(MemoryCancel, MemoryGone, MqttExpiry),
 ]

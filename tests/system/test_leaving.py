@@ -73,6 +73,7 @@ def gauge(house: House, name: str) -> int:
 
 
 def queued(house: House) -> int:
+    """Return how many rows wait."""
     return gauge(house, 'gateway_queue_rows{model="motion"}')
 
 
@@ -81,7 +82,7 @@ def busy_lane(house: House) -> Iterator[None]:
     """Stop the one lane with all the batches that it takes, and one request more in the queue."""
 
     def is_full() -> bool:
-        return gauge(house, "gateway_mqtt_requests_pending") == BUSY and queued(house) == 1
+        return gauge(house, "gateway_mqtt_requests_pending") == BUSY and queued(house) == MOST_ROWS
 
     (pid,) = house.daemon.lanes("motion")
     os.kill(pid, signal.SIGSTOP)
@@ -111,9 +112,9 @@ def test_what_is_given_up_never_runs_and_its_mates_get_the_bits_of_a_lone_run(
         with busy_lane(house):
             for frame, is_gone in zip(frames, goes, strict=True):
                 asking.ask(frame, goes=is_gone)
-            until(lambda: queued(house) == 1 + len(frames), "all wait")
+            until(lambda: queued(house) == MOST_ROWS + len(frames), "all wait")
             asking.leave()
-            until(lambda: queued(house) == 1 + len(expected), "only those wait who stayed")
+            until(lambda: queued(house) == MOST_ROWS + len(expected), "only those wait who stayed")
         assert asking.answers() == expected
     # Every batch that ran, by its rows: those that kept the lane busy, and one of those who stayed.
     until(lambda: gauge(house, "gateway_mqtt_requests_pending") == 0)

@@ -6,10 +6,11 @@ It counts, logs and forgets; who may what is ``policy``'s, how often ``buckets``
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gateway.configuration.serving_settings import AccessSettings
 from gateway.errors import AccessRefused, Overloaded, RateLimited, Unauthenticated
@@ -72,6 +73,13 @@ class Admission:
         running, self._running = self._running, None
         if running is not None:
             running.leave(self._client)
+
+    def outlast(self, task: asyncio.Future[Any]) -> None:
+        """Count the request until a task has ended, or a future, even after its block is left."""
+        running, self._running = self._running, None
+        if running is not None:
+            client = self._client
+            task.add_done_callback(lambda _: running.leave(client))
 
     def __enter__(self) -> Caller:
         """Return who asks."""

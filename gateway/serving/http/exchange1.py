@@ -51,7 +51,6 @@ class Exchange:
         self.is_done = False
         self.task: asyncio.Task[None] | None = None
         self.eased: Callable[[], None] | None = None
-        self.watches: Callable[[], None] | None = None
         self.is_modern = head.version == "1.1"
         self._head = head
         self._wire = wire
@@ -67,8 +66,6 @@ class Exchange:
         if self._head.expects and self.inbox.is_waited_for and not self.is_begun:
             self._head.expects = False
             self._wire.write(CONTINUE)
-        if self.watches is not None and self.inbox.last_told:
-            self._wire.loop.call_soon(self.watches)
         return await self.inbox.receive()
 
     async def send(self, message: Message) -> None:

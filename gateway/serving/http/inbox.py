@@ -18,6 +18,9 @@ class Inbox:
     Args:
         loop: The event loop.
         taken: Is told how many bytes the application has taken.
+
+    Attributes:
+        watched: Is told when the application begins to wait for word that its client is gone.
     """
 
     __slots__ = (
@@ -30,6 +33,7 @@ class Inbox:
         "held_bytes",
         "is_whole",
         "last_told",
+        "watched",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, taken: Callable[[int], None]) -> None:
@@ -38,6 +42,7 @@ class Inbox:
         self._pieces: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._left: Callable[[], object] | None = None
+        self.watched: Callable[[], None] | None = None
         self._is_gone = False
         self.held_bytes = 0
         self.is_whole = False
@@ -59,6 +64,7 @@ class Inbox:
         self._pieces.clear()
         self._taken = _nobody
         self._left = None
+        self.watched = None
 
     def leave(self) -> None:
         """The client is gone, or its request is answered."""
@@ -71,9 +77,13 @@ class Inbox:
     def tell(self, left: Callable[[], object] | None) -> None:
         """Call back once the client is gone, at once if it is; None for nobody any more."""
         self._left = left
-        if self._is_gone and left is not None:
+        if left is None:
+            return
+        if self._is_gone:
             self._left = None
             left()
+        elif self.watched is not None:
+            self.watched()
 
     @property
     def is_gone(self) -> bool:
@@ -97,6 +107,8 @@ class Inbox:
         """
         while not self._pieces and not (self.is_whole and not self.last_told) and not self._is_gone:
             self._waiter = self._loop.create_future()
+            if self.watched is not None and self.last_told:
+                self.watched()
             try:
                 await self._waiter
             finally:

@@ -191,7 +191,7 @@ class Speaker1:
         if parting is None or parting.has_left or not (parting.is_told or exchange.is_modern):
             exchange.inbox.leave()
             return
-        exchange.watches = parting.ask
+        exchange.inbox.watched = parting.ask
         parting.ask()
 
     def _part(self) -> Parting | None:

@@ -212,7 +212,7 @@ def _bound(inputs: tuple[_Said, ...], rest: memoryview) -> tuple[InputWords, ...
         if at > len(rest):
             missing = f"expecting {at - len(rest)} additional bytes"
             raise Malformed(f"unexpected size for input '{each.name[:80]}', {missing}")
-        if each.datatype.kind in (Kind.BOOLEAN, Kind.BYTES):
+        if each.datatype.kind is Kind.BYTES:
             check_bytes(each.datatype, each.shape, data, f"input {each.name[:80]}")
         bound.append(InputWords(each.name, each.datatype.name, each.shape, data))
     if at < len(rest):

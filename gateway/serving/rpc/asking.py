@@ -21,6 +21,8 @@ from gateway.serving.shared_memory.local_regions import NoRegions
 
 # Lists of numbers this long take so long to read that the event loop must not wait for it.
 _LONG_BYTES: Final = 262_144
+# Larger answers count as under way until their client has taken them; of smaller ones that would cost more.
+LARGE_BYTES: Final = 16_384
 _REMOTE: Final = NoRegions()
 
 

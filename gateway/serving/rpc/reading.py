@@ -232,8 +232,7 @@ def _input(found: Any, *, has_raws: bool) -> InputTensor | PlacedInput | _Hole:
     if filled:
         raise Malformed(f"{tensor} has contents, and raw_input_contents are there too; send one of the two")
     # A length says everything of elements that may have any bits.
-    fixed = datatype.size > 0 and datatype.name != "BOOL"
-    return _Hole(name, datatype, shape, count * datatype.size if fixed else -1, tensor)
+    return _Hole(name, datatype, shape, count * datatype.size if datatype.size else -1, tensor)
 
 
 def _output(found: Any) -> tuple[WantedOutput, RegionPart | None]:

@@ -6,6 +6,7 @@ answered in the event loop that entered the door.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
@@ -22,7 +23,7 @@ from gateway.serving.address import Descriptor, HostPort, UnixPath, format_addre
 from gateway.serving.door_count import DoorCount
 from gateway.serving.rest.infer_call import Timing
 from gateway.serving.rpc import protocol, streaming
-from gateway.serving.rpc.asking import Arrival, Asking, words_of_request
+from gateway.serving.rpc.asking import LARGE_BYTES, Arrival, Asking, words_of_request
 from gateway.serving.rpc.calls import COMPRESSION_KEY, Calls, Method, compress
 from gateway.serving.rpc.health_service import HealthService
 from gateway.serving.rpc.inference_service import Behind, InferenceService
@@ -186,13 +187,20 @@ class RpcServer:
         arrived_s = time.monotonic()
         async with self._calls.answering(INFER_METHOD, context):
             visit = self._calls.visit(context)
-            with self._calls.gate.admit(visit.peer, INFER, INFER_METHOD) as caller:
+            admission = self._calls.gate.admit(visit.peer, INFER, INFER_METHOD)
+            with admission as caller:
                 words = await words_of_request(data)
                 arrival = Arrival(arrived_s, context.time_remaining())
                 reply, places = await self._asking.answer(words, caller, arrival)
                 if how := visit.word(COMPRESSION_KEY):
                     await compress(context, how)
-                return response(reply, places)
+                answer = response(reply, places)
+                if len(answer) >= LARGE_BYTES:
+                    # gRPC keeps it for as long as its client likes, which may open no window ever.
+                    task = asyncio.current_task()
+                    assert task is not None, "gRPC calls handlers in tasks"
+                    admission.outlast(task)
+                return answer
         raise AssertionError("unreachable: an error ends the call")
 
     async def _stream(self, _requests: Any, context: Any) -> None:

@@ -17,7 +17,7 @@ from gateway.errors import Draining, GatewayBug, GatewayError
 from gateway.operations.tracing import begin_within, current_span, enter_span
 from gateway.serving.access.caller import INFER
 from gateway.serving.door_count import CANCELLED, DONE
-from gateway.serving.rpc.asking import Arrival, Asking, now_s, words_of_request
+from gateway.serving.rpc.asking import LARGE_BYTES, Arrival, Asking, now_s, words_of_request
 from gateway.serving.rpc.calls import COMPRESSION_KEY, Calls, Visit, compress, known
 from gateway.serving.rpc.reading import RpcWords, id_of
 from gateway.serving.rpc.statuses import words_of
@@ -53,10 +53,11 @@ def room_of(max_message_bytes: int, concurrent: int) -> Room:
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """A request under way: who works on it, and how many bytes it came with."""
+    """A request under way: who works on it, its bytes, and what ends once its answer is taken."""
 
     task: asyncio.Task[bytes | GatewayError]
     size: int
+    taken: asyncio.Future[None]
 
 
 class Stream:
@@ -106,6 +107,8 @@ class Stream:
             await self._write()
             await asyncio.gather(self._reading, return_exceptions=self._retired)
         finally:
+            for due in self._due:
+                due.taken.cancel()
             ending = [self._reading, *(due.task for due in self._due)]
             for task in ending:
                 task.cancel()
@@ -134,8 +137,9 @@ class Stream:
                 except Exception as error:  # noqa: BLE001 - one request must not end the others
                     words = known(error, METHOD) or GatewayBug(str(error))
                 request_id = words.id if isinstance(words, RpcWords) else id_of(data)
-                answering = asyncio.ensure_future(self._answer(words, request_id, arrival))
-                self._due.append(_Due(answering, len(data)))
+                taken = asyncio.get_running_loop().create_future()
+                answering = asyncio.ensure_future(self._answer(words, request_id, arrival, taken))
+                self._due.append(_Due(answering, len(data), taken))
                 self._due_bytes += len(data)
                 self._news.set()
                 while len(self._due) >= self._most.requests or self._due_bytes > self._most.bytes:
@@ -153,14 +157,18 @@ class Stream:
                 self._news.clear()
                 await self._news.wait()
             answer = await self._due[0].task
-            self._due_bytes -= self._due.popleft().size
+            due = self._due.popleft()
+            self._due_bytes -= due.size
             self._room.set()
-            if isinstance(answer, GatewayError):
-                raise answer
-            await self._context.write(answer)
+            try:
+                if isinstance(answer, GatewayError):
+                    raise answer
+                await self._context.write(answer)
+            finally:
+                due.taken.cancel()
 
     async def _answer(
-        self, words: RpcWords | GatewayError, request_id: str, arrival: Arrival
+        self, words: RpcWords | GatewayError, request_id: str, arrival: Arrival, taken: asyncio.Future[None]
     ) -> bytes | GatewayError:
         count = self._calls.count
         if self._span is not None:
@@ -168,9 +176,12 @@ class Stream:
         try:
             if isinstance(words, GatewayError):
                 raise words
-            with self._calls.gate.admit(self._visit.peer, INFER, METHOD, words.model) as caller:
+            admission = self._calls.gate.admit(self._visit.peer, INFER, METHOD, words.model)
+            with admission as caller:
                 reply, places = await self._asking.answer(words, caller, arrival)
-            answer = stream_response(reply, places)
+                answer = stream_response(reply, places)
+                if len(answer) >= LARGE_BYTES:
+                    admission.outlast(taken)
         except asyncio.CancelledError:
             count.ended(METHOD, CANCELLED)
             raise

@@ -59,7 +59,7 @@ def _input(placed: PlacedInput, regions: Regions) -> InputTensor:
     part = placed.part
     view = _known(part.region, regions).part(part.offset, part.byte_size)
     datatype = datatype_named(placed.datatype, f"input {placed.name}")
-    if datatype.kind not in (Kind.BYTES, Kind.BOOLEAN):
+    if datatype.kind is not Kind.BYTES:
         return InputTensor(placed.name, placed.datatype, placed.shape, view)
     # What is looked into must not change after it was looked at.
     data = bytes(view)

@@ -82,15 +82,16 @@ def test_an_application_watches_its_client_by_waiting_or_by_having_itself_told()
     async def run() -> None:
         inbox = Inbox(asyncio.get_running_loop(), lambda _: None)
         inbox.tell(lambda: None)
-        assert not inbox.is_watched  # it has not the whole body
+        watched = [inbox.is_watched]  # not before it has the whole body
         inbox.end()
         await inbox.receive()
-        assert inbox.is_watched
+        watched.append(inbox.is_watched)
         inbox.tell(None)
-        assert not inbox.is_watched
+        watched.append(inbox.is_watched)
         waiting = asyncio.ensure_future(inbox.receive())
         await asyncio.sleep(0)
-        assert inbox.is_watched
+        watched.append(inbox.is_watched)
+        assert watched == [False, True, False, True]
         waiting.cancel()
 
     asyncio.run(run())

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from gateway.serving.asgi import Receive, Scope, Send
+from gateway.serving.asgi import LEAVING, Receive, Scope, Send
 from gateway.serving.http import parting
 from gateway.serving.listener import Listener
 from tests.serving.http.world import GET, Client, answer, client, read_body, run, until
@@ -19,9 +20,14 @@ POST = b"POST /%s HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc"
 
 
 class Worker:
-    """An application that works until it is told to answer, or hears that nobody waits."""
+    """An application that works until it is told to answer, or hears that nobody waits.
 
-    def __init__(self) -> None:
+    Args:
+        is_told: It hears so as our own server tells it, and not by the next message of ASGI.
+    """
+
+    def __init__(self, *, is_told: bool) -> None:
+        self.is_told = is_told
         self.begun: list[str] = []
         self.left: list[str] = []
         self.go = asyncio.Event()
@@ -30,7 +36,7 @@ class Worker:
         await read_body(receive)
         self.begun.append(scope["path"])
         going = asyncio.ensure_future(self.go.wait())
-        leaving = asyncio.ensure_future(receive())
+        leaving = asyncio.ensure_future(self._told(scope) if self.is_told else receive())
         await asyncio.wait({going, leaving}, return_when=asyncio.FIRST_COMPLETED)
         going.cancel()
         if leaving.done():
@@ -39,6 +45,12 @@ class Worker:
         leaving.cancel()
         await answer(send, scope["path"].encode())
 
+    @staticmethod
+    async def _told(scope: Scope) -> None:
+        left = asyncio.Event()
+        scope["extensions"][LEAVING].tell(left.set)
+        await left.wait()
+
 
 @pytest.fixture(params=["tcp", "unix"])
 def listen(request: pytest.FixtureRequest, tmp_path: Path) -> str:
@@ -46,8 +58,16 @@ def listen(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def work_with(do: Callable[[Listener, Worker], Awaitable[None]], listen: str = "127.0.0.1:0") -> None:
-    worker = Worker()
-    run(lambda listener: do(listener, worker), worker, listen=listen)
+    """Do something with a server, for both ways in which an application hears that its client has left."""
+    for is_told in (False, True):
+        worker = Worker(is_told=is_told)
+        run(partial(_with, do, worker), worker, listen=listen)
+
+
+async def _with(
+    do: Callable[[Listener, Worker], Awaitable[None]], worker: Worker, listener: Listener
+) -> None:
+    await do(listener, worker)
 
 
 @contextmanager

@@ -175,13 +175,6 @@ def test_texts_in_binary_must_fill_their_bytes(data: bytes) -> None:
         read({"inputs": [tensor]}, data + b"")
 
 
-def test_a_boolean_in_binary_is_0_or_1() -> None:
-    tensor = {"name": "t", "shape": [2], "datatype": "BOOL", "parameters": {"binary_data_size": 2}}
-    assert read({"inputs": [tensor]}, b"\0\1").inputs
-    with pytest.raises(Malformed, match="0 or 1"):
-        read({"inputs": [tensor]}, b"\0\2")
-
-
 def test_a_raw_request_fills_the_one_input_of_its_model() -> None:
     model = view("m", [TensorView("x", "FP32", (-1, 2, -1))], [], rows=4)
     body = np.arange(6, dtype="<f4").tobytes()
