@@ -122,6 +122,11 @@ class InferRequest(NamedTuple):
     trace: str = ""
     level: int = 0
 
+    @property
+    def queue_key(self) -> str:
+        """Key of what shares fairly, replaces each other or keeps its order: one stream of one pipeline."""
+        return f"{self.stream}|{self.pipeline}"
+
 
 class Timings(NamedTuple):
     """Where the time of one answered request went, in milliseconds.
@@ -159,6 +164,11 @@ class Outcome(NamedTuple):
     version: ModelVersion | None = None
     batch_rows: int = 0
     tensors: tuple[TensorBytes, ...] = ()
+
+    @classmethod
+    def withdrawn(cls, reason: CancelReason) -> Outcome:
+        """Return how a request ended that was taken back."""
+        return cls(RequestState.CANCELLED, cancelled=reason)
 
 
 OnDone = Callable[["Ticket", Outcome], None]

@@ -137,7 +137,7 @@ class Scheduler:
         self._waiting[ticket.id] = ticket
         if old is not None:
             replaced = self._waiting.pop(old.id)
-            self._end(replaced, RequestEvent.CANCEL, _cancelled(CancelReason.SUPERSEDED))
+            self._end(replaced, RequestEvent.CANCEL, Outcome.withdrawn(CancelReason.SUPERSEDED))
         self._pump()
         return ticket
 
@@ -147,7 +147,7 @@ class Scheduler:
             return False
         if self._batcher.cancel(ticket.id):
             del self._waiting[ticket.id]
-        self._end(ticket, RequestEvent.CANCEL, _cancelled(reason))
+        self._end(ticket, RequestEvent.CANCEL, Outcome.withdrawn(reason))
         self._note_if_drained()
         return True
 
@@ -196,7 +196,7 @@ class Scheduler:
         wait_ms = max(0.0, (batch.started_s - batch.dispatched_s) * 1e3)
         for ticket, answer in zip(batch.tickets, answers, strict=True):
             request = ticket.request
-            self._batcher.returned(_key(request))
+            self._batcher.returned(request.queue_key)
             if request.ordered and answer.error is None:
                 self._states.put(request.pipeline, request.stream, request.arrived_s, answer.state)
             if ticket.ended:
@@ -220,7 +220,7 @@ class Scheduler:
         self._observer.worker_lost(self.name, lane.pid, reason, sum(len(b.tickets) for b in batches))
         for position, batch in enumerate(batches):
             for ticket in batch.tickets:
-                self._batcher.returned(_key(ticket.request))
+                self._batcher.returned(ticket.request.queue_key)
                 if ticket.ended:
                     continue
                 if position > 0 or batch.is_spared:
@@ -290,7 +290,7 @@ class Scheduler:
             lane.run(tickets, states, now_s)
         except OSError as error:
             for ticket in tickets:
-                self._batcher.returned(_key(ticket.request))
+                self._batcher.returned(ticket.request.queue_key)
                 self._fail(ticket, OutOfMemory(f"no shared memory for a batch: {error}", model=self.name))
 
     def _carried(self, request: InferRequest) -> bytes:
@@ -343,7 +343,7 @@ class Scheduler:
         if self._batcher.put_back(_entry(ticket)):
             self._waiting[ticket.id] = ticket
         else:
-            self._end(ticket, RequestEvent.CANCEL, _cancelled(CancelReason.SUPERSEDED))
+            self._end(ticket, RequestEvent.CANCEL, Outcome.withdrawn(CancelReason.SUPERSEDED))
 
     def _blame(self, ticket: Ticket, reason: str) -> None:
         """Fail the only member of a batch whose worker died, and remember its payload."""
@@ -391,15 +391,7 @@ class Scheduler:
             self._drained.set()
 
 
-def _key(request: InferRequest) -> str:
-    return f"{request.stream}|{request.pipeline}"
-
-
 def _entry(ticket: Ticket) -> Entry:
     request = ticket.request
     how = (request.latest, request.ordered, ticket.alone, request.rows, request.level)
-    return Entry(ticket.id, _key(request), request.deadline_s, *how)
-
-
-def _cancelled(reason: CancelReason) -> Outcome:
-    return Outcome(RequestState.CANCELLED, cancelled=reason)
+    return Entry(ticket.id, request.queue_key, request.deadline_s, *how)
