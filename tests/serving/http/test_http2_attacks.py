@@ -72,7 +72,7 @@ def test_a_flood_is_ended_and_others_are_served(name: str) -> None:
             assert farewell.error_code == CALM
             assert (await other.answered(other.ask("/a"))).status == 200
 
-    run(work, limits=HttpLimits(linger_s=0.2))
+    run(work, limits=HttpLimits(linger_s=5.0))
 
 
 @pytest.mark.parametrize(
