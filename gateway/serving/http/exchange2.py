@@ -77,6 +77,7 @@ class Exchange:
         self.task: asyncio.Task[None] | None = None
         self.is_begun = False
         self.is_done = False
+        self.is_answered = False
         self.body_bytes = 0
         self.unacknowledged = 0
         self.was_held = False
@@ -161,7 +162,7 @@ class Exchange:
             self._count(len(body), more=more)
             await self._deliver(memoryview(body), ends=not more)
         if not more:
-            self.is_done = True
+            self.is_done = self.is_answered = True
             self.inbox.leave()
 
     async def _deliver(self, body: memoryview, *, ends: bool) -> None:

@@ -251,8 +251,7 @@ class Speaker2:
         stream = event.stream_id
         if self._wire.is_over:
             return
-        if len(self._running) >= self._limits.streams:
-            # Those that were taken back and have not ended yet count as well.
+        if len(self._running) >= self._limits.streams and self._is_full():
             self._reset(stream, ErrorCodes.REFUSED_STREAM)
             if self._meter.reset(self._wire.loop.time()):
                 self._end(ErrorCodes.ENHANCE_YOUR_CALM, "requests above the limit")
@@ -269,6 +268,13 @@ class Speaker2:
         exchange.task = task = self._wire.loop.create_task(self._serve(exchange))
         self._running.add(task)
         task.add_done_callback(lambda _: self._finished(exchange, task))
+
+    def _is_full(self) -> bool:
+        """Return whether no further request is served now."""
+        # Who is answered asks anew before that application has ended; who takes back must wait for its end.
+        running, most = len(self._running), self._limits.streams
+        answered = sum(exchange.is_answered for exchange in self._exchanges.values())
+        return running - answered >= most or running >= 2 * most
 
     def _data(self, event: DataReceived) -> None:
         stream, cost = event.stream_id, event.flow_controlled_length

@@ -213,6 +213,27 @@ def test_an_application_hears_that_its_request_was_taken_back_and_is_ended() -> 
     run(work, long)
 
 
+def test_a_client_may_ask_anew_as_soon_as_it_is_answered_whatever_its_application_does_then() -> None:
+    over = asyncio.Event()
+
+    async def lingering(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await answer(send, b"done")
+        await over.wait()
+
+    async def work(listener: Listener) -> None:
+        async with h2_client(listener) as asking:
+            for _ in range(8):
+                got = await asking.answered(asking.ask("/a"))
+                assert (got.reset, got.body) == (None, b"done")
+            got = await asking.answered(asking.ask("/a"))
+            assert got.reset == ErrorCodes.REFUSED_STREAM
+            over.set()
+            await until(lambda: all(not each.tasks() for each in listener._connections))
+            assert (await asking.answered(asking.ask("/a"))).body == b"done"
+
+    run(work, lingering, HttpLimits(streams=4))
+
+
 def test_what_a_request_that_was_taken_back_held_is_free_before_the_collector_looks() -> None:
     deaf = Deaf()
 
