@@ -47,6 +47,7 @@ EXTENSIONS: Final = (
     "model_configuration",
     "model_repository",
     "parameters",
+    "schedule_policy",
     "sequence",
     "statistics",
 )

@@ -26,6 +26,7 @@ EXTENSIONS: Final = (
     "model_configuration",
     "model_repository",
     "parameters",
+    "schedule_policy",
     "sequence",
     "statistics",
 )

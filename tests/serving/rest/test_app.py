@@ -23,7 +23,7 @@ def test_the_server_says_what_it_is_and_does() -> None:
         got = house.get("GET", path)
         assert (got.status, got.headers["content-type"]) == (200, "application/json")
         assert got.json["name"] == "bench"
-        assert "system_shared_memory" in got.json["extensions"]
+        assert {"system_shared_memory", "schedule_policy"} <= {*got.json["extensions"]}
         assert "cuda_shared_memory" not in got.json["extensions"]
 
 
