@@ -47,7 +47,7 @@ class PrioritySettings:
     """Which requests go before others, and before the board's own frames."""
 
     levels: int = option(
-        "Priorities that a request may name: 1, the first, to this; more is refused.", 10, minimum=1, maximum=100
+        "Priorities that a request may name: 1, the first, to this; more counts as none.", 10, minimum=1, maximum=100
     )
     default: int = option("Priority of a request that names none, or 0.", 1, minimum=1, maximum=100)
     frames: int = option(

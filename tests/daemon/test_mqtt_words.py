@@ -14,15 +14,15 @@ from tests.serving.said import Lines, lines_said
 __all__ = ["lines_said"]
 
 
-def test_a_priority_says_what_a_request_runs_before_and_one_that_is_not_there_is_refused(
+def test_a_priority_says_what_a_request_runs_before_and_one_that_is_no_number_is_refused(
     broker: Broker,
 ) -> None:
     async def scenario() -> None:
         async with porch(broker.url) as place:
-            for value, priority in enumerate((0, 1, 10, 11)):
+            for value, priority in enumerate((0, 1, 10, 11, -1)):
                 ask(place, body(value, parameters={"priority": priority}))
-            await place.answers(4)
-            assert [call.level for call in place.adder.calls] == [0, 0, 9]
+            await place.answers(5)
+            assert [call.level for call in place.adder.calls] == [0, 0, 9, 0]
             assert place.refused("refused.malformed") == 1
 
     asyncio.run(scenario())

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.configuration.serving_settings import PrioritySettings
-from gateway.errors import Malformed
 from gateway.serving.priorities import level_of
 
 
@@ -21,12 +20,11 @@ def test_where_it_is_configured_requests_go_before_frames() -> None:
     assert [level_of(priority, known) for priority in range(6)] == [1, -2, -1, 0, 1, 2]
 
 
-@pytest.mark.parametrize("priority", [-1, 11, 2**64 - 1])
+@pytest.mark.parametrize("priority", [6, 11, 2**64 - 1])
 @pytest.mark.parametrize("in_sequence", [False, True])
-def test_a_priority_that_is_not_there_is_refused(priority: int, in_sequence: bool) -> None:
-    said = r"parameters.priority is -?\d+; here it is 1, the first, to 10, or 0, which is 1"
-    with pytest.raises(Malformed, match=said):
-        level_of(priority, PrioritySettings(), in_sequence=in_sequence)
+def test_a_priority_beyond_the_levels_counts_as_none(priority: int, in_sequence: bool) -> None:
+    known = PrioritySettings(levels=5, default=4, frames=3)
+    assert level_of(priority, known, in_sequence=in_sequence) == level_of(0, known)
 
 
 def test_requests_of_a_sequence_keep_to_one_level() -> None:
