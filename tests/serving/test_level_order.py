@@ -13,12 +13,10 @@ from typing import Any
 
 import grpc
 import numpy as np
-import pytest
 
 from gateway.configuration.serving_settings import PrioritySettings, ServingSettings
 from gateway.daemon.mqtt_requests import RequestFrame
 from gateway.daemon.request_codec import RequestCodec
-from gateway.errors import Malformed
 from gateway.inference.dataplane import DataPlane
 from gateway.inference.request import InferRequest
 from gateway.inference.tensor_call import TENSORS, PlacedTensor, TensorLayout
@@ -180,13 +178,11 @@ def test_a_flood_of_the_first_priority_keeps_no_frame_waiting_for_more_than_its_
     run(test())
 
 
-def test_a_priority_that_is_not_there_is_refused_at_every_door() -> None:
+def test_a_priority_beyond_the_levels_is_none_at_every_door() -> None:
     async def test() -> None:
-        async with place(PrioritySettings(levels=4)) as where:
-            assert await where.asks["rest"](5) == 400
-            assert await where.asks["rpc"](5) == "INVALID_ARGUMENT"
-            with pytest.raises(Malformed):
-                await where.asks["broker"](5)
-            assert await where.asks["rest"](4) == 200
+        async with place(PrioritySettings(levels=4, default=3)) as where:
+            async with where.busy():
+                await queue_up(where, [("rest", 5), ("rpc", 2**40), ("broker", 5), ("rest", 4)])
+            assert [level for _, level in await where.order(5)][1:] == [2, 2, 2, 3]
 
     run(test())
