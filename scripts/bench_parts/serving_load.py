@@ -29,12 +29,12 @@ class Line:
         self.ends = False
         self._got = b""
         self._needed = 0
-        self.due_s = 0.0
+        self.due_s = self.sent_s = 0.0
         self.ok = False
 
     def ask(self, due_s: float) -> None:
         """Send the request whole; its answer is on ``feed``."""
-        self.due_s = due_s
+        self.due_s, self.sent_s = due_s, time.perf_counter()
         self._got, self._needed = b"", 0
         self.sock.setblocking(True)
         self.sock.sendall(self._request)
@@ -135,8 +135,12 @@ class Load:
         for key, _ in ready:
             line: Line = key.data
             if line.feed():
-                took_s = time.perf_counter() - line.due_s
-                (self.took if line.ok else self.failed).append(took_s)
+                now_s = time.perf_counter()
+                took_s = now_s - line.due_s
+                if line.ok:
+                    self.took.append(took_s)
+                else:  # of a deadline that passed, what counts began when it was sent
+                    self.failed.append(now_s - line.sent_s)
                 self.samples.append((line.due_s, took_s))
                 found.append(line)
                 if line.ends:

@@ -72,7 +72,7 @@ def test_the_deadline_of_a_call_reaches_the_model_and_ends_there() -> None:
                 await client.method("ModelInfer")(slow("a"), timeout=0.2)
             assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             call = door.models.calls[0]
-            assert before_s < call.arrived_s < call.deadline_s <= call.arrived_s + 0.2
+            assert before_s < call.arrived_s < call.deadline_s < call.arrived_s + 0.21
 
     asyncio.run(run())
 
