@@ -84,7 +84,7 @@ _REQUEST: Final[Schema] = members(
                 },
                 "priority": {
                     **COUNT,
-                    "description": "1 is first, 0 the default; more than serving.priority.levels is refused.",
+                    "description": "1 is first; 0, and more than serving.priority.levels, is the default.",
                 },
                 "sequence_id": {
                     "type": ["integer", "string"],
