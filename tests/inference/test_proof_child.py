@@ -128,17 +128,18 @@ def test_nan_is_refused_even_where_the_card_s_steps_do_not_look(tmp_path: Path) 
 def test_every_end_names_its_stage(tmp_path: Path) -> None:
     garbage = folder(tmp_path / "garbage", onnx_writer.product, width=16)
     edit(garbage, ('"format": "onnx"', '"format": "tflite"'))
-    cases: list[tuple[Path, str, dict[str, float]]] = [
-        (garbage, "structure", {}),
-        (beside(tmp_path / "outside", "../w.bin"), "structure", {}),
-        (folder(tmp_path / "foreign", onnx_writer.foreign), "load", {}),
-        (folder(tmp_path / "bomb", onnx_writer.bomb), "warm_up", {}),
-        (folder(tmp_path / "endless", onnx_writer.endless), "warm_up", {"timeout_s": 4.0}),
+    cases: list[tuple[Path, tuple[str, ...], dict[str, float]]] = [
+        (garbage, ("structure",), {}),
+        (beside(tmp_path / "outside", "../w.bin"), ("structure",), {}),
+        (folder(tmp_path / "foreign", onnx_writer.foreign), ("load",), {}),
+        # ONNX Runtime 1.23, the last for Python 3.10, computes what is constant while it loads.
+        (folder(tmp_path / "bomb", onnx_writer.bomb), ("warm_up", "load"), {}),
+        (folder(tmp_path / "endless", onnx_writer.endless), ("warm_up",), {"timeout_s": 4.0}),
     ]
-    for at, stage, limits in cases:
+    for at, stages, limits in cases:
         error = refused(spec(at), **limits)
         assert isinstance(error, LoadFailed | WarmupFailed | OutOfMemory)
-        assert error.attributes["stage"] == stage, error
+        assert error.attributes["stage"] in stages, error
         assert children() == []
 
 
