@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from gateway.operations.log import log
 from gateway.operations.tracing import begin_span, begin_within, current_parent, current_span, in_span
+from tests.serving.said import Lines, lines_said
+
+__all__ = ["lines_said"]
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
@@ -45,9 +46,7 @@ def test_requests_of_one_call_have_spans_of_their_own_below_its() -> None:
     assert (one.own.trace_id, one.own.flags, one.state) == (TRACE, 1, "a=1")
 
 
-def test_every_line_about_a_request_names_its_trace_until_it_was_answered(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+def test_every_line_about_a_request_names_its_trace_until_it_was_answered(said: Lines) -> None:
     span = begin_span([PARENT])
     with in_span(span):
         log.event("starting", version="1")
@@ -55,10 +54,9 @@ def test_every_line_about_a_request_names_its_trace_until_it_was_answered(
         span.is_over = True
         log.event("starting", version="3")
     log.event("starting", version="4")
-    said = [line.partition("starting ")[2] for line in capfd.readouterr().err.splitlines()]
-    assert said == [
-        f"version=1 trace_id={TRACE}",
-        'version=2 trace_id="its own"',
-        "version=3",
-        "version=4",
+    assert [(line["version"], line.get("trace_id")) for line in said()] == [
+        ("1", TRACE),
+        ("2", "its own"),
+        ("3", None),
+        ("4", None),
     ]
