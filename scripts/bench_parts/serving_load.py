@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import selectors
 import socket
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 _RECEIVE_BYTES = 1 << 18
+_DECIDED = re.compile(rb"(\d{1,9}) ms after arrival the deadline passed")
 _SILENCE_LIMIT_S = 60.0
 
 
@@ -39,6 +41,10 @@ class Line:
         self.sock.setblocking(True)
         self.sock.sendall(self._request)
         self.sock.setblocking(False)
+
+    def decided_ms(self) -> list[int]:
+        """Return how many milliseconds after its arrival the gateway gave the request up, if it says so."""
+        return [int(each) for each in _DECIDED.findall(self._got)[:1]]
 
     def renew(self) -> None:
         """Connect anew, as to servers that end the connection with every answer."""
@@ -90,6 +96,7 @@ class Load:
         self._heard_s = time.perf_counter()
         self.took: list[float] = []
         self.failed: list[float] = []
+        self.decided_ms: list[int] = []
         self.samples: list[tuple[float, float]] = []
 
     def closed(self, seconds: float, most: int = 0) -> None:
@@ -141,6 +148,7 @@ class Load:
                     self.took.append(took_s)
                 else:  # of a deadline that passed, what counts began when it was sent
                     self.failed.append(now_s - line.sent_s)
+                    self.decided_ms += line.decided_ms()
                 self.samples.append((line.due_s, took_s))
                 found.append(line)
                 if line.ends:
@@ -194,6 +202,7 @@ def main() -> None:
         load.closed(options.seconds, options.most)
     took_s = time.perf_counter() - began_s
     seen = summary(load.took, load.failed, took_s)
+    seen["decided_ms"] = load.decided_ms[:20_000]
     more = {"samples": load.samples} if options.samples else {}
     print(json.dumps({**seen, **more, "load_cpu_share": (time.process_time() - cpu_s) / took_s}))
 
