@@ -39,46 +39,39 @@ async def while_there(scope: Scope, receive: Receive, work: Coroutine[Any, Any, 
     """
     task = asyncio.current_task()
     assert task is not None, "not called from a task"
-    leaving: Leaving | None = scope["extensions"].get(LEAVING) if "extensions" in scope else None
-    if leaving is not None:
-        return await _while_told(leaving, task, work)
-    watching = asyncio.ensure_future(_left(receive, task))
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if not _has_left(watching):
-            raise
-        # From 3.11 on a task counts its cancellations; this one is answered.
-        getattr(task, "uncancel", int)()
-        raise ClientLeft from None
-    finally:
-        watching.cancel()
-
-
-async def _while_told(leaving: Leaving, task: asyncio.Task[Any], work: Coroutine[Any, Any, _T]) -> _T:
     has_left = False
 
     def left() -> None:
         nonlocal has_left
         has_left = task.cancel()
 
+    leaving: Leaving = (scope.get("extensions") or {}).get(LEAVING) or _Receiving(receive)
     leaving.tell(left)
     try:
         return await work
     except asyncio.CancelledError:
         if not has_left:
             raise
+        # From 3.11 on a task counts its cancellations; this one is answered.
         getattr(task, "uncancel", int)()
         raise ClientLeft from None
     finally:
         leaving.tell(None)
 
 
-async def _left(receive: Receive, task: asyncio.Task[Any]) -> bool:
-    """Cancel the task once the client leaves; tell whether that was why it ended."""
-    message = await receive()
-    return message["type"] == "http.disconnect" and task.cancel()
+class _Receiving:
+    """Hears of the client's leaving from any ASGI server, by a task that receives."""
 
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._watching: asyncio.Task[None] | None = None
 
-def _has_left(watching: asyncio.Future[bool]) -> bool:
-    return watching.done() and not watching.cancelled() and watching.exception() is None and watching.result()
+    def tell(self, left: Callable[[], object] | None) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = None if left is None else asyncio.ensure_future(self._watch(left))
+
+    async def _watch(self, left: Callable[[], object]) -> None:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            left()
