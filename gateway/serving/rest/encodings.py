@@ -73,25 +73,6 @@ def compress(body: bytes, encoding: str) -> bytes:
     return writer.compress(body) + writer.flush()
 
 
-def decompress(body: Buffer, encoding: str, most_bytes: int) -> bytes:
-    """Return a body taken apart.
-
-    Args:
-        body: Compressed.
-        encoding: ``gzip``, of several members too, or ``deflate``, with or without zlib's frame.
-        most_bytes: Largest result; not much more is ever held.
-
-    Raises:
-        Malformed: It is damaged, cut short, or has more behind it.
-        TooLarge: It becomes larger than ``most_bytes``.
-    """
-    reader = Unpacking(body, encoding, most_bytes)
-    parts: list[bytes] = []
-    while not reader.is_done:
-        parts.append(reader.more(most_bytes + 1))
-    return b"".join(parts)
-
-
 class Unpacking:
     """Takes a body apart piece by piece, so that there can be room for each piece before it is made.
 
@@ -100,7 +81,13 @@ class Unpacking:
     """
 
     def __init__(self, body: Buffer, encoding: str, most_bytes: int) -> None:
-        """Prepare; for the arguments see ``decompress``."""
+        """Prepare.
+
+        Args:
+            body: Compressed.
+            encoding: ``gzip``, of several members too, or ``deflate``, with or without zlib's frame.
+            most_bytes: Largest result; not much more is ever held.
+        """
         self.is_done = False
         self._encoding = encoding
         self._most_bytes = most_bytes
