@@ -6,12 +6,13 @@ import json
 import statistics
 import tempfile
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import harness
 from serving_models import made
 from serving_targets import Daemon, message_to
 
@@ -108,11 +109,7 @@ def held(daemon: Daemon, requests: int) -> Held:
 
 def memory_kb(pid: int) -> tuple[int, int]:
     """Return what a process has resident, and how much of that nobody else has (RSS, USS)."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    sizes: Mapping[str, int] = {
-        words[0]: int(words[1]) for words in map(str.split, lines) if words[-1] == "kB"
-    }
-    return sizes["Rss:"], sizes["Private_Clean:"] + sizes["Private_Dirty:"]
+    return harness.rss_kb(pid), harness.uss_kb(pid)
 
 
 CASES: dict[str, Callable[..., Figures]] = {"flat": flat}

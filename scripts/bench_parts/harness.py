@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
+from gateway.operations.kernel_bytes import kernel_bytes  # noqa: E402 - as below
 from tests.broker import Broker, free_port  # noqa: E402 - the tree is not installed where parts run
 
 MODEL = ROOT / "models" / "efficientnet-lite0-int8"
@@ -84,10 +85,18 @@ def cpu_s(pid: int) -> float:
 
 def pss_mb(pid: int) -> float:
     """Return the proportional set size of a process."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    return kernel_bytes(f"/proc/{pid}/smaps_rollup", "Pss") / 1_048_576
+
+
+def rss_kb(pid: int) -> int:
+    """Return the resident memory of a process."""
+    return kernel_bytes(f"/proc/{pid}/status", "VmRSS") // 1024
+
+
+def uss_kb(pid: int) -> int:
+    """Return the memory of a process that nobody else has."""
+    rollup = f"/proc/{pid}/smaps_rollup"
+    return sum(kernel_bytes(rollup, name) for name in ("Private_Clean", "Private_Dirty")) // 1024
 
 
 def switches(pid: int) -> int:

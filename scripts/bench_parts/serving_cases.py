@@ -23,6 +23,7 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import harness
 import serving_peers
 from serving_load import quantile, request_bytes
 from serving_models import Served, made
@@ -299,7 +300,7 @@ def asked(port: int, request: bytes) -> socket.socket:
 
 def idle_connections(daemon: Daemon, count: int) -> Figures:
     """What connections cost on which nothing happens."""
-    before_kb = rss_kb(daemon.pid)
+    before_kb = harness.rss_kb(daemon.pid)
     socks = []
     try:
         for _ in range(count):
@@ -307,7 +308,7 @@ def idle_connections(daemon: Daemon, count: int) -> Figures:
             sock.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             sock.recv(65_536)
             socks.append(sock)
-        after_kb = rss_kb(daemon.pid)
+        after_kb = harness.rss_kb(daemon.pid)
     finally:
         for sock in socks:
             sock.close()
@@ -318,21 +319,13 @@ def flatness(daemon: Daemon, requests: int) -> Figures:
     """Memory of the front end after a first twentieth of so many requests, and after all of them."""
     first = max(1, requests // 20)
     daemon.load("--seconds", 3600, "--most", first)
-    before_kb = rss_kb(daemon.pid)
+    before_kb = harness.rss_kb(daemon.pid)
     load = daemon.load("--seconds", 3600, "--most", requests - first)
     return {
         "requests": first + load["answered"],
         "requests_failed": load["failed"],
-        "growth_mb": rounded((rss_kb(daemon.pid) - before_kb) / 1024),
+        "growth_mb": rounded((harness.rss_kb(daemon.pid) - before_kb) / 1024),
     }
-
-
-def rss_kb(pid: int) -> int:
-    """Return the resident memory of a process."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    return 0
 
 
 def note(seen: dict[str, list[float]], key: str, value: float) -> None:

@@ -68,14 +68,14 @@ class Process:
         way: Way,
         ready: str,
         environment: Mapping[str, str] | None = None,
-        folder: Path | None = None,
+        cwd: Path | None = None,
     ) -> None:
         self.name = name
         self.way = way
         self._command = [str(each) for each in command]
         self._ready = ready
         self._environment = {**os.environ, **(environment or {})}
-        self._cwd = folder
+        self._cwd = cwd
         self._folder = tempfile.TemporaryDirectory(prefix="bench-serving-")
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -154,7 +154,7 @@ class Daemon(Process):
 
     def __init__(self, models: Sequence[Served], asked: Served, root: Path = harness.ROOT) -> None:
         http, grpc = harness.free_port(), harness.free_port()
-        super().__init__("gateway", [], way_to(asked, http, grpc), "/v2/health/ready", folder=root)
+        super().__init__("gateway", [], way_to(asked, http, grpc), "/v2/health/ready", cwd=root)
         self.socket = Path(self._folder.name) / "memory"
         path = Path(self._folder.name) / "gateway.yaml"
         lines = "\n".join(f"  {each.name}: {{path: {each.folder}, lanes: 2}}" for each in models)

@@ -202,7 +202,7 @@ def _doorbell_once() -> tuple[float, float]:
                     time.sleep(0.05)
                 author.publish(author.release(_MODEL, "classifier", 2))
                 time.sleep(3)
-                before_kb = _rss_kb(gateway.process.pid)
+                before_kb = harness.rss_kb(gateway.process.pid)
                 began_s = time.time()
                 author.ring(client)
                 while not (events := [e for e in gateway.events("release_step") if e["step"] == "serving"]):
@@ -211,14 +211,7 @@ def _doorbell_once() -> tuple[float, float]:
 
                 took_s = _unix(events[0]["time"]) - began_s
                 time.sleep(2)
-                return took_s, (_rss_kb(gateway.process.pid) - before_kb) / 1024
-
-
-def _rss_kb(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    return 0
+                return took_s, (harness.rss_kb(gateway.process.pid) - before_kb) / 1024
 
 
 def _load(broker: Broker, names: list[str], *options: str | float) -> Any:
