@@ -69,8 +69,7 @@ def to_call(words: InferWords, asked: Asked, timing: Timing, regions: Regions | 
     Raises:
         NotSupported: A tensor lies in shared memory, or should, and there is none.
         UnknownRegion: There is no such region.
-        Malformed: A part does not lie in its region, a region's bytes are not what the tensor's shape says,
-            or there is no such priority.
+        Malformed: A part does not lie in its region, or its bytes are not what the tensor's shape says.
     """
     if regions is None and words.uses_regions:
         raise NotSupported("there is no shared memory over this door: send tensors in the request")
