@@ -110,13 +110,14 @@ def _guarded(command: Command, options: argparse.Namespace) -> int:
 
 
 def report(error: GatewayError, *, as_json: bool) -> None:
-    """Write an error to standard error."""
+    """Write an error to standard error, as one write: other threads may be logging there."""
     if as_json:
-        print(json.dumps({"error": error_document(error)}), file=sys.stderr)
+        told = json.dumps({"error": error_document(error)})
     elif isinstance(error, ConfigError):
-        print(error.message, file=sys.stderr)
+        told = error.message
     else:
-        print(f"gateway: {error.label}: {error.message}", file=sys.stderr)
+        told = f"gateway: {error.label}: {error.message}"
+    sys.stderr.write(f"{told}\n")
 
 
 def error_document(error: GatewayError) -> dict[str, object]:

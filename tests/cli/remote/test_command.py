@@ -42,7 +42,8 @@ def refused(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[Exit
     code = main(["infer", *map(str, arguments), "--json"])
     out, err = capfd.readouterr()
     assert out == ""
-    error = json.loads(err.splitlines()[-1])["error"]  # the servers of the tests log there too
+    # The servers of the tests log there too, from their threads, before it and after it.
+    (error,) = (json.loads(line)["error"] for line in err.splitlines() if line.startswith('{"error": '))
     return ExitCode(code), error["label"], error["message"]
 
 
