@@ -11,7 +11,7 @@ from gateway.errors import Malformed, WrongShape
 from gateway.serving.call import InferReply
 from gateway.serving.datatypes import datatype_named
 from gateway.serving.model_view import ModelView, TensorView
-from gateway.serving.rest.infer_request import check_parameters, read_sequence
+from gateway.serving.rest.infer_request import check_parameters, read_priority, read_sequence
 from gateway.serving.rest.infer_response import NOT_FINITE
 from gateway.serving.rest.infer_words import InferWords, InputWords
 from gateway.serving.rest.json_fields import member_object, member_text, member_whole
@@ -48,6 +48,7 @@ def generate_words(members: Mapping[str, object], view: ModelView) -> InferWords
         id="" if "id" in inputs else member_text(members, "id", "") or "",
         timeout_us=member_whole(parameters, "timeout", _PARAMETERS) or 0,
         sequence=read_sequence(parameters),
+        priority=read_priority(parameters),
     )
 
 

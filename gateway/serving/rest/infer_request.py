@@ -105,7 +105,7 @@ def _read(head: Buffer, max_depth: int) -> tuple[tuple[_Said, ...], InferWords]:
         binary_outputs=member_flag(parameters, "binary_data_output", "parameters") or False,
         timeout_us=member_whole(parameters, "timeout", "parameters") or 0,
         sequence=read_sequence(parameters),
-        priority=member_whole(parameters, "priority", "parameters", _MOST_UINT64) or 0,
+        priority=read_priority(parameters),
     )
     return inputs, words
 
@@ -171,6 +171,15 @@ def read_sequence(parameters: Members) -> Sequence | None:
     return Sequence(name, start, end)
 
 
+def read_priority(parameters: Members) -> int:
+    """Return the priority that parameters say: 1 is first; 0 for none.
+
+    Raises:
+        Malformed: They do not say it well.
+    """
+    return member_whole(parameters, "priority", "parameters", _MOST_UINT64) or 0
+
+
 def check_parameters(parameters: Members, path: str) -> None:
     """Refuse reserved names, and values that no parameter has; what nobody knows is passed over.
 
@@ -182,8 +191,6 @@ def check_parameters(parameters: Members, path: str) -> None:
             raise Malformed(f"{path}: {name[:80]!a} is reserved")
         if type(value) not in _PLAIN:
             raise Malformed(f"{path}.{name[:80]} needs true, false, a number or text")
-    if "priority" in parameters:
-        member_whole(parameters, "priority", path, _MOST_UINT64)
 
 
 @dataclass(frozen=True, slots=True)

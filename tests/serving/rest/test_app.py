@@ -355,3 +355,27 @@ def test_plain_values_that_json_cannot_say_are_null_and_named() -> None:
     house.models.works["same_fp32"] = lambda _call: (infinite,)
     got = house.get("POST", "/v2/models/same_fp32/generate", {"INPUT0": 1})
     assert (got.json["OUTPUT0"], got.json["not_finite_outputs"]) == (None, "OUTPUT0")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"priority": 3, "timeout": 5_000_000},
+        {"sequence_id": "s", "sequence_start": True, "sequence_end": True, "priority": 3},
+        {},
+    ],
+)
+@pytest.mark.parametrize("page", ["generate", "generate_stream"])
+def test_parameters_beside_plain_values_mean_what_they_mean_beside_tensors(
+    page: str, parameters: dict[str, Any]
+) -> None:
+    house = RestHouse()
+    row = list(range(16))
+    values = {"INPUT0": row, "INPUT1": row, "id": "7"}
+    house.get("POST", INFER, both(id="7", parameters=parameters))
+    house.get("POST", f"/v2/models/add_sub/{page}", {**values, **parameters})
+    house.get("POST", f"/v2/models/add_sub/{page}", {**values, "parameters": parameters})
+    said = {(c.id, c.level, c.sequence, round(c.deadline_s - c.arrived_s, 3)) for c in house.models.calls}
+    assert len(house.models.calls) == 3
+    assert len(said) == 1
+    assert house.models.calls[0].level == (2 if "timeout" in parameters else 0)

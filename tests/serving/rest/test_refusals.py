@@ -171,6 +171,7 @@ def test_who_is_not_known_is_told_so_before_its_body_is_read() -> None:
         {"INPUT0": None},
         {"INPUT0": 1, "x": {}},
         {"triton_x": 1},
+        {"priority": -1},
     ],
 )
 def test_plain_values_that_do_not_fit_are_refused(asked: dict[str, Any]) -> None:
