@@ -70,6 +70,8 @@ BODY_CUT: Final = Refusal(400, "the connection ended before the request's body d
 
 def refusal_of(error: RequestRefused) -> Refusal:
     """Return how an error is told to a client."""
+    if "expected" in error.attributes:
+        return Refusal(417, error.message)
     return Refusal(_STATUS.get(type(error), 400), error.message)
 
 

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import httptools
 
 from gateway.errors import Malformed, NotSupported, RequestRefused, TooLarge
+from gateway.serving.http.field_checks import check_expectation, check_host
 
 _END: Final = b"\r\n\r\n"
 _LINE_BYTES: Final = 4096
@@ -22,6 +23,8 @@ _MOST_REMEMBERED: Final = 4096
 _HOPELESS: Final = re.compile(rb"(?<!\r)\n|\0|\A(?:\r\n)*[^A-Z\r]")
 # What every method looks like; the parser has a list of them, and says only that another one is not on it.
 _METHOD: Final = re.compile(rb"[A-Z][A-Z0-9-]{0,31} /")
+# One space between its parts, and HTTP: the parser takes several, and names of other protocols.
+_REQUEST_LINE: Final = re.compile(rb"(?:\r\n)*[^ \r\n]+ [^ \r\n]+ HTTP/")
 # So many chunks may be small; beyond, the body's chunks hold this much on average.
 _SMALL_CHUNKS: Final = 4096
 _CHUNK_BYTES: Final = 32
@@ -162,7 +165,7 @@ class RequestReader:
         head = whole[:end] if end < len(whole) else whole
         if head == self._last:
             self._take_again()
-        else:
+        elif head != _END:  # empty lines before a request are passed over
             self._last = b""
             self._feed_head(head)
             self._remember(head)
@@ -234,6 +237,8 @@ class RequestReader:
             raise Malformed("the body comes in too many small chunks")
 
     def _feed_head(self, head: bytes) -> None:
+        if not _REQUEST_LINE.match(head):
+            raise Malformed("this is no HTTP request: method, target and HTTP/1.1, one space between")
         try:
             self._feed(head)
         except _OfferedError:
@@ -328,16 +333,13 @@ class RequestReader:
             elif name == b"transfer-encoding":
                 is_chunked = _is_chunked(value, head.version)
             elif name == b"expect":
-                head.expects = _is_continue(value) and head.version == "1.1"
+                check_expectation(value)
+                head.expects = head.version == "1.1"
+            elif name == b"host":
+                check_host(value)
         if head.version == "1.1" and b"host" not in seen:
             raise Malformed("the header host is missing")
         return length, is_chunked
-
-
-def _is_continue(value: bytes) -> bool:
-    if value.lower() != b"100-continue":
-        raise Malformed("nothing but 100-continue can be expected")
-    return True
 
 
 def _is_chunked(value: bytes, version: str) -> bool:

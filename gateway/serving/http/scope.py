@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from gateway.errors import Malformed
 from gateway.serving.asgi import Scope
+from gateway.serving.http.field_checks import check_host
 
 _VERSIONS: Final = {"version": "3.0", "spec_version": "2.4"}
 _SCHEMES: Final = (b"http://", b"https://")
@@ -41,12 +42,16 @@ def build_scope(
         version: ``1.0``, ``1.1`` or ``2``.
         method: In capitals.
         target: As it came: a path with or without query, ``*``, or a whole URL.
-        headers: Lower-case names and values.
+        headers: Lower-case names and values. The host of a URL takes the place of theirs.
 
     Raises:
         Malformed: The target is none of these.
     """
-    path, _, query = _path_of(target, method).partition(b"?")
+    if not target.startswith(b"/"):
+        target, host = _apart(target, method)
+        if host:
+            headers = [(b"host", host), *(header for header in headers if header[0] != b"host")]
+    path, _, query = target.partition(b"#")[0].partition(b"?")
     return {
         "type": "http",
         "asgi": _VERSIONS,
@@ -65,16 +70,18 @@ def build_scope(
     }
 
 
-def _path_of(target: bytes, method: str) -> bytes:
-    if target.startswith(b"/"):
-        return target.partition(b"#")[0]
+def _apart(target: bytes, method: str) -> tuple[bytes, bytes]:
+    """Return path and query of a target that is no path alone, and its host; none for the asterisk."""
     lowered = target[:8].lower()
     for scheme in _SCHEMES:
         if lowered.startswith(scheme):
             rest = target[len(scheme) :].partition(b"#")[0]
             cut = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
-            path = rest[cut:]
-            return path if path.startswith(b"/") else b"/" + path
+            host, path = rest[:cut], rest[cut:]
+            if not host or host.startswith(b":"):
+                raise Malformed("the request's target is a URL without a host")
+            check_host(host)
+            return path if path.startswith(b"/") else b"/" + path, host
     if target == b"*" and method == "OPTIONS":
-        return target
+        return target, b""
     raise Malformed("the request's target must be a path that begins with /")

@@ -12,7 +12,13 @@ from gateway.serving.http.refusal import TOO_MANY_CONNECTIONS, phrase, refusal_o
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(Malformed("m"), 400), (TooLarge("m"), 431), (NotSupported("m"), 501), (WrongShape("m"), 400)],
+    [
+        (Malformed("m"), 400),
+        (TooLarge("m"), 431),
+        (NotSupported("m"), 501),
+        (NotSupported("m", expected="tea"), 417),
+        (WrongShape("m"), 400),
+    ],
 )
 def test_an_error_is_told_with_the_fitting_status(error: RequestRefused, status: int) -> None:
     refusal = refusal_of(error)

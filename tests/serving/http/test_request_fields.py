@@ -27,3 +27,15 @@ def test_too_many_are_refused() -> None:
 def test_a_tunnel_is_refused() -> None:
     with pytest.raises(NotSupported):
         request_fields([(b":method", b"CONNECT"), (b":authority", b"x:1")], 9)
+
+
+def test_an_authority_with_a_user_is_refused() -> None:
+    with pytest.raises(Malformed):
+        request_fields([*PSEUDO[:3], (b":authority", b"y@x")], 9)
+
+
+def test_an_expectation_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(NotSupported) as refused:
+        request_fields([*PSEUDO, (b"expect", b"tea")], 9)
+    assert refused.value.attributes == {"expected": "tea"}
+    assert request_fields([*PSEUDO, (b"expect", b"100-Continue")], 9)[0] == "GET"

@@ -86,7 +86,6 @@ SMUGGLED = {
     "a space in the target": b"GET /a b HTTP/1.1\r\nhost: x\r\n\r\n",
     "a control in the target": b"GET /\x01 HTTP/1.1\r\nhost: x\r\n\r\n",
     "a small method": b"get / HTTP/1.1\r\nhost: x\r\n\r\n",
-    "an expectation": b"POST / HTTP/1.1\r\nhost: x\r\nexpect: tea\r\ncontent-length: 1\r\n\r\n1",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "a chunk with LF": CHUNKED + b"3\nabc\r\n0\r\n\r\n",
     "a chunk in C's words": CHUNKED + b"0x3\r\nabc\r\n0\r\n\r\n",
@@ -116,6 +115,7 @@ def test_what_two_servers_could_read_differently_is_refused(name: str, step: int
         b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
         b"BREW /pot HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\nexpect: tea\r\ncontent-length: 1\r\n\r\n1",
     ],
 )
 def test_what_is_known_but_not_done_here_is_said_to_be_so(sent: bytes) -> None:
@@ -234,6 +234,18 @@ def test_a_head_that_comes_again_with_another_body_is_another_request() -> None:
         (b"/a", b"g\r\n"),
         (b"/b", b""),
     ]
+
+
+@given(FEW, st.lists(st.integers(0, 9), max_size=12), st.lists(st.integers(0, 4000), max_size=8))
+def test_empty_lines_between_requests_ask_for_nothing(
+    requests: list[bytes], lines: list[int], cuts: list[int]
+) -> None:
+    counts = [*lines, *[0] * len(requests)]
+    sent = b"".join(b"\r\n" * count + each for count, each in zip(counts, requests, strict=False))
+    sent += b"\r\n" * 8
+    seen, error = read(sent, *sorted(min(at, len(sent)) for at in cuts))
+    assert error is None
+    assert seen.requests == [read(each)[0].requests[0] for each in requests]
 
 
 def test_every_request_of_a_head_that_comes_again_has_a_head_of_its_own() -> None:

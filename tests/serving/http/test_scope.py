@@ -31,10 +31,20 @@ def test_a_target_gives_path_and_query(target: bytes, path: str, raw: bytes, que
     assert (scope["path"], scope["raw_path"], scope["query_string"]) == (path, raw, query)
 
 
-@pytest.mark.parametrize("target", [b"", b"a", b"*", b"ftp://x/", b"x:80"])
+@pytest.mark.parametrize(
+    "target",
+    [b"", b"a", b"*", b"ftp://x/", b"x:80", b"http:///a", b"http://:80/", b"http://x@y/", b"http://?a"],
+)
 def test_what_is_no_path_is_refused(target: bytes) -> None:
     with pytest.raises(Malformed):
         build_scope(ENDS, "1.1", "GET", target, [])
+
+
+def test_the_host_of_a_url_takes_the_place_of_the_header() -> None:
+    headers = [(b"a", b"b"), (b"host", b"y")]
+    assert build_scope(ENDS, "1.1", "GET", b"/", headers)["headers"] == headers
+    scope = build_scope(ENDS, "1.1", "GET", b"http://x:80/c", headers)
+    assert scope["headers"] == [(b"host", b"x:80"), (b"a", b"b")]
 
 
 def test_options_may_ask_for_everything() -> None:
