@@ -21,7 +21,8 @@ PARTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
 from gateway.operations.kernel_bytes import kernel_bytes  # noqa: E402 - as below
-from tests.broker import Broker, free_port  # noqa: E402 - the tree is not installed where parts run
+from tests.broker import Broker  # noqa: E402 - the tree is not installed where parts run
+from tests.ports import free_port  # noqa: E402 - the tree is not installed where parts run
 
 MODEL = ROOT / "models" / "efficientnet-lite0-int8"
 MODEL_FILE = MODEL / "efficientnet_lite0_int8.tflite"

@@ -38,9 +38,12 @@ class Line:
         """Send the request whole; its answer is on ``feed``."""
         self.due_s, self.sent_s = due_s, time.perf_counter()
         self._got, self._needed = b"", 0
-        self.sock.setblocking(True)
-        self.sock.sendall(self._request)
-        self.sock.setblocking(False)
+        # Small ones go in one call; a large one blocks until the server takes it.
+        sent = self.sock.send(self._request)
+        if sent < len(self._request):
+            self.sock.setblocking(True)
+            self.sock.sendall(memoryview(self._request)[sent:])
+            self.sock.setblocking(False)
 
     def decided_ms(self) -> list[int]:
         """Return how many milliseconds after its arrival the gateway gave the request up, if it says so."""
@@ -75,6 +78,7 @@ def dial(port: int) -> socket.socket:
     """Return a connection."""
     sock = socket.create_connection(("127.0.0.1", port), 10)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setblocking(False)
     return sock
 
 

@@ -3,100 +3,123 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
+import select
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
-import grpc
+from grpc_frames import Heard, Wire
 from serving_load import summary
 
 SERVICE = "/inference.GRPCInferenceService"
+_SILENCE_LIMIT_S = 60.0
 
 
 class RpcLoad:
-    """A run."""
+    """A run on one connection, as clients of gRPC share one."""
 
-    def __init__(self, channel: Any, message: bytes, *, stream: bool) -> None:
+    def __init__(self, port: int, message: bytes, *, stream: bool) -> None:
+        self._wire = Wire(port, f"{SERVICE}/{'ModelStreamInfer' if stream else 'ModelInfer'}")
         self._message = message
-        self._unary = None if stream else channel.unary_unary(f"{SERVICE}/ModelInfer")
-        self._stream = channel.stream_stream(f"{SERVICE}/ModelStreamInfer") if stream else None
-        self._left = sys.maxsize
+        self._poll = select.poll()
+        self._poll.register(self._wire.sock, select.POLLIN)
+        # Of unary calls, by stream: when each was due, and whether a message came.
+        self._under_way: dict[int, tuple[float, bool]] = {}
+        # Of one stream, in the order asked: answers come in whatever order.
+        self._asked: deque[float] = deque()
         self.took: list[float] = []
         self.failed: list[float] = []
         self.samples: list[tuple[float, float]] = []
 
-    async def closed(self, workers: int, seconds: float, most: int = 0) -> None:
-        """Keep so many requests under way for so long, or until so many unary ones were asked."""
+    def closed(self, workers: int, seconds: float, most: int = 0) -> None:
+        """Keep so many unary requests under way for so long, or until so many were asked."""
         end_s = time.perf_counter() + seconds
-        self._left = most or sys.maxsize
-        if self._stream is not None:
-            await self._on_stream(workers, end_s)
-        else:
-            await asyncio.gather(*(self._ask_until(end_s) for _ in range(workers)))
+        left = most or sys.maxsize
+        for _ in range(min(workers, left)):
+            self._ask(time.perf_counter())
+        left -= workers
+        while self._under_way:
+            for _ in range(self._ended(_SILENCE_LIMIT_S)):
+                if left > 0 and (now_s := time.perf_counter()) < end_s:
+                    left -= 1
+                    self._ask(now_s)
 
-    async def open(self, seconds: float, rate: float) -> None:
-        """Ask at a fixed rate."""
-        assert self._unary is not None
+    def open(self, seconds: float, rate: float) -> None:
+        """Ask at a fixed rate, whatever came back."""
         began_s = time.perf_counter()
-        running = []
-        for number in range(int(seconds * rate)):
-            due_s = began_s + number / rate
-            if (left_s := due_s - time.perf_counter()) > 0:
-                await asyncio.sleep(left_s)
-            running.append(asyncio.ensure_future(self._ask(due_s)))
-        await asyncio.gather(*running)
-
-    async def _ask_until(self, end_s: float) -> None:
-        while self._left > 0 and (now_s := time.perf_counter()) < end_s:
-            self._left -= 1
-            await self._ask(now_s)
-
-    async def _ask(self, due_s: float) -> None:
-        assert self._unary is not None
-        try:
-            await self._unary(self._message)
-        except grpc.RpcError:
-            self.failed.append(time.perf_counter() - due_s)
-        else:
-            self.took.append(time.perf_counter() - due_s)
-        self.samples.append((due_s, time.perf_counter() - due_s))
-
-    async def _on_stream(self, window: int, end_s: float) -> None:
-        """Keep a window of requests on one stream; answers come in whatever order."""
-        assert self._stream is not None
-        call = self._stream()
-        sent: list[float] = []
-        for _ in range(window):
-            sent.append(time.perf_counter())
-            await call.write(self._message)
-        while sent:
-            answer = await call.read()
+        total = int(seconds * rate)
+        sent = 0
+        while sent < total or self._under_way:
             now_s = time.perf_counter()
-            # An error's message begins with its field 1.
-            (self.failed if answer[:1] == b"\x0a" else self.took).append(now_s - sent.pop(0))
-            if now_s < end_s:
-                sent.append(now_s)
-                await call.write(self._message)
-        await call.done_writing()
+            while sent < total and (due_s := began_s + sent / rate) <= now_s:
+                self._ask(due_s)
+                sent += 1
+            wait_s = began_s + sent / rate - time.perf_counter() if sent < total else _SILENCE_LIMIT_S
+            self._ended(max(0.0, wait_s))
+
+    def streamed(self, window: int, seconds: float) -> None:
+        """Keep a window of requests on one stream."""
+        end_s = time.perf_counter() + seconds
+        stream, begin = self._wire.call()
+        for number in range(window):
+            self._asked.append(time.perf_counter())
+            self._wire.send(b"" if number else begin, stream, self._message, ends=False)
+        while self._asked:
+            for each in self._heard(_SILENCE_LIMIT_S):
+                if each.message is None:
+                    raise ConnectionError("the server ended the stream")
+                now_s = time.perf_counter()
+                # An error's message begins with its field 1.
+                took = self.failed if each.message[:1] == b"\x0a" else self.took
+                took.append(now_s - self._asked.popleft())
+                if now_s < end_s:
+                    self._asked.append(now_s)
+                    self._wire.send(b"", stream, self._message, ends=False)
+
+    def _ask(self, due_s: float) -> None:
+        stream, begin = self._wire.call()
+        self._under_way[stream] = due_s, False
+        self._wire.send(begin, stream, self._message, ends=True)
+
+    def _ended(self, wait_s: float) -> int:
+        """Note what came meanwhile; return how many calls ended."""
+        count = 0
+        for each in self._heard(wait_s):
+            due_s, answered = self._under_way.pop(each.stream)
+            if each.message is not None:
+                self._under_way[each.stream] = due_s, True
+                continue
+            took_s = time.perf_counter() - due_s
+            (self.took if answered else self.failed).append(took_s)
+            self.samples.append((due_s, took_s))
+            count += 1
+        return count
+
+    def _heard(self, wait_s: float) -> list[Heard]:
+        if self._poll.poll(wait_s * 1e3):
+            return self._wire.receive()
+        if wait_s >= _SILENCE_LIMIT_S:
+            raise ConnectionError(f"no answer for {_SILENCE_LIMIT_S:g} s")
+        return []
 
 
-async def run(options: argparse.Namespace) -> dict[str, Any]:
+def run(options: argparse.Namespace) -> dict[str, Any]:
     """Return what a run was like."""
-    limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{options.port}", limits) as channel:
-        load = RpcLoad(channel, options.body.read_bytes(), stream=options.stream)
-        began_s, cpu_s = time.perf_counter(), time.process_time()
-        if options.rate:
-            await load.open(options.seconds, options.rate)
-        else:
-            await load.closed(options.connections, options.seconds, options.most)
-        took_s = time.perf_counter() - began_s
-        seen = summary(load.took, load.failed, took_s)
-        seen |= {"samples": load.samples} if options.samples else {}
-        return {**seen, "load_cpu_share": (time.process_time() - cpu_s) / took_s}
+    load = RpcLoad(options.port, options.body.read_bytes(), stream=options.stream)
+    began_s, cpu_s = time.perf_counter(), time.process_time()
+    if options.rate:
+        load.open(options.seconds, options.rate)
+    elif options.stream:
+        load.streamed(options.connections, options.seconds)
+    else:
+        load.closed(options.connections, options.seconds, options.most)
+    took_s = time.perf_counter() - began_s
+    seen = summary(load.took, load.failed, took_s)
+    seen |= {"samples": load.samples} if options.samples else {}
+    return {**seen, "load_cpu_share": (time.process_time() - cpu_s) / took_s}
 
 
 def main() -> None:
@@ -112,7 +135,7 @@ def main() -> None:
     parser.add_argument(
         "--samples", action="store_true", help="print every (due at, took), monotonic seconds"
     )
-    print(json.dumps(asyncio.run(run(parser.parse_args()))))
+    print(json.dumps(run(parser.parse_args())))
 
 
 if __name__ == "__main__":
