@@ -31,6 +31,10 @@ DTYPES = (
     "float64",
 )
 
+# Elements of any length, which only some models take: ONNX files call them strings, the protocol BYTES.
+TEXT = "string"
+TENSOR_TYPES = (*DTYPES, TEXT)
+
 # KServe and Triton spell the same types this way; payloads may use either.
 _PROTOCOL_NAMES = {
     "BOOL": "bool",
@@ -48,7 +52,7 @@ _PROTOCOL_NAMES = {
 }
 
 
-_WORDS = {plain: word for word, plain in _PROTOCOL_NAMES.items()}
+_WORDS = {**{plain: word for word, plain in _PROTOCOL_NAMES.items()}, TEXT: "BYTES"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class TensorSpec:
 
     Attributes:
         name: The runtime's own name.
-        dtype: A NumPy type name out of ``DTYPES``.
+        dtype: A NumPy type name out of ``DTYPES``, or ``TEXT``.
         shape: Sizes; None marks an axis of any size.
         quantization: Scale and zero point of an integer tensor; None if plain.
     """
@@ -98,8 +102,18 @@ def dtype_named(name: str) -> np.dtype[Any]:
 
 
 def protocol_name(dtype: str) -> str:
-    """Return KServe's spelling of a type out of ``DTYPES``, such as ``FP32``."""
+    """Return KServe's spelling of a type out of ``DTYPES``, such as ``FP32``, or of ``TEXT``."""
     return _WORDS[dtype]
+
+
+def array_type(dtype: str) -> np.dtype[Any]:
+    """Return the type of arrays that hold a tensor of a type out of ``DTYPES``, or ``TEXT``: objects."""
+    return np.dtype(np.object_ if dtype == TEXT else dtype)
+
+
+def zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return an array of zeros, or of empty texts for the type that ``array_type`` gives for those."""
+    return np.full(shape, "", dtype) if dtype.hasobject else np.zeros(shape, dtype)
 
 
 def dequantize(codes: Array, quantization: Quantization | None) -> NDArray[np.float32]:

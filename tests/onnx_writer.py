@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-_TYPES = {"float32": 1, "int64": 7, "bool": 9, "float16": 10}
+_TYPES = {"float32": 1, "int64": 7, "string": 8, "bool": 9, "float16": 10}
 _INT, _GRAPH = 2, 5
+# A size, or the name of an axis of any size.
+Port = tuple[str, str, tuple[int | str, ...]]
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Graph:
     """Nodes (encoded), constants, and ports as (name, dtype, shape)."""
 
     nodes: Sequence[bytes]
-    inputs: Sequence[tuple[str, str, tuple[int, ...]]]
-    outputs: Sequence[tuple[str, str, tuple[int, ...]]]
+    inputs: Sequence[Port]
+    outputs: Sequence[Port]
     constants: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     external: Mapping[str, External] = field(default_factory=dict)
 
@@ -94,6 +96,23 @@ def half_sound(path: Path) -> Path:
     return write(path, Graph([node("Identity", ["x"], ["y"]), node("Sqrt", ["x"], ["z"])], *ports))
 
 
+def words(path: Path) -> Path:
+    """Write a model of text: ``shout`` is ``text`` (rows of 2) as it is, and ``first`` is ``more`` (of 1)."""
+    ports = (
+        [("text", "string", ("batch", 2)), ("more", "string", ("batch", 1))],
+        [("shout", "string", ("batch", 2)), ("first", "string", ("batch", 1))],
+    )
+    return write(
+        path, Graph([node("Identity", ["text"], ["shout"]), node("Identity", ["more"], ["first"])], *ports)
+    )
+
+
+def doubled(path: Path) -> Path:
+    """Write a model of texts (1, any): all of them, and all of them again."""
+    ports = ([("text", "string", (1, "words"))], [("doubled", "string", (1, "more"))])
+    return write(path, Graph([node("Concat", ["text", "text"], ["doubled"], axis=1)], *ports))
+
+
 def endless(path: Path, turns: int = 1 << 62) -> Path:
     """Write a model (1, 4) to (1, 4) that adds to its input ``turns`` times."""
     body = Graph(
@@ -142,8 +161,10 @@ def _tensor(name: str, array: np.ndarray[Any, Any], external: External | None) -
     return body + _int(14, 1)
 
 
-def _port(name: str, dtype: str, shape: tuple[int, ...]) -> bytes:
-    sizes = b"".join(_bytes(1, _int(1, size)) for size in shape)
+def _port(name: str, dtype: str, shape: tuple[int | str, ...]) -> bytes:
+    sizes = b"".join(
+        _bytes(1, _bytes(2, size.encode()) if isinstance(size, str) else _int(1, size)) for size in shape
+    )
     return _bytes(1, name.encode()) + _bytes(2, _bytes(1, _int(1, _TYPES[dtype]) + _bytes(2, sizes)))
 
 

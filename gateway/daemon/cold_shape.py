@@ -10,7 +10,7 @@ from gateway.inference.card import read_folder
 from gateway.inference.model_shape import ModelShape
 from gateway.model import CardTensor, ModelCard
 from gateway.serving.inferring import ColdModel
-from gateway.tensor import DTYPES, TensorSpec
+from gateway.tensor import TENSOR_TYPES, TensorSpec
 
 # Returns the folder from which a model is to serve.
 FolderOf = Callable[[str], str]
@@ -56,5 +56,5 @@ def _specs(tensors: Iterable[CardTensor]) -> tuple[TensorSpec, ...]:
     return tuple(
         TensorSpec(each.name, each.dtype, tuple(None if size < 0 else size for size in each.shape))
         for each in tensors
-        if each.dtype in DTYPES
+        if each.dtype in TENSOR_TYPES
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gateway.errors import RunFailed
 from gateway.frames.steps import Site, nearest
-from gateway.tensor import Array, TensorSpec, dequantize
+from gateway.tensor import TEXT, Array, TensorSpec, dequantize
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def named_output(site: Site, name: str) -> Output:
     """Return the output called ``name``.
 
     Raises:
-        PipelineMisfit: There is none, or it has no leading axis of rows.
+        PipelineMisfit: There is none, or it has no leading axis of rows, or is text.
     """
     outputs = site.model.data_outputs()
     for spec in outputs:
@@ -114,6 +114,8 @@ def single_number(site: Site, name: str) -> Output:
 
 
 def _batched(site: Site, spec: TensorSpec) -> Output:
+    if spec.dtype == TEXT:
+        raise site.misfit(f"reads numbers, and {spec} is text; name another output")
     if not spec.shape or spec.shape[0] not in {1, None}:
         raise site.misfit(f"needs an output with a leading axis of 1, but the model gives {spec}")
     return Output(spec)

@@ -38,7 +38,7 @@ from gateway.frames.steps import (
     step_path,
 )
 from gateway.frames.values import Image, Value
-from gateway.tensor import Array
+from gateway.tensor import TEXT, Array
 
 Rows = Callable[[Any], list[dict[str, Array]]]
 
@@ -173,6 +173,10 @@ def compile_pipeline(
 
 
 def _bind_before(written: Sequence[StepSettings], model: ModelFacts) -> tuple[BoundStep, ...]:
+    if texts := [str(spec) for spec in model.data_inputs() if spec.dtype == TEXT]:
+        raise PipelineMisfit(
+            "preprocess", f"pipelines feed numbers, and {texts[0]} is text; applications can ask this model"
+        )
     steps: list[tuple[str, PreStep]] = []
     for index, setting in enumerate(written or (_IMPLIED_TENSOR,)):
         path = step_path("pre", index, setting)

@@ -15,7 +15,7 @@ from pathlib import Path
 from gateway.configuration.reader import read
 from gateway.errors import CardMismatch, LoadFailed
 from gateway.model import CARD_FILE, CardTensor, ModelCard, ModelFolder
-from gateway.tensor import DTYPES, TensorSpec
+from gateway.tensor import TENSOR_TYPES, TEXT, TensorSpec
 
 _MOST_CARD_BYTES = 1_048_576
 _MOST_LABEL_BYTES = 4_194_304
@@ -164,7 +164,7 @@ def _check_words(card: ModelCard) -> None:
     for key, tensors in (("inputs", card.inputs), ("outputs", card.outputs)):
         names = [tensor.name for tensor in tensors]
         wrong += [f"{key}: {name} is listed twice" for name in sorted(set(names)) if names.count(name) > 1]
-        wrong += [f"{key}.{t.name}: unknown dtype {t.dtype}" for t in tensors if t.dtype not in DTYPES]
+        wrong += [f"{key}.{t.name}: unknown dtype {t.dtype}" for t in tensors if t.dtype not in TENSOR_TYPES]
         wrong += [
             f"{key}.{t.name}: impossible shape {list(t.shape)}"
             for t in tensors
@@ -176,6 +176,11 @@ def _check_words(card: ModelCard) -> None:
     wrong += [f"state: no output is named {s.output}" for s in card.state if s.output not in outputs]
     wrong += [f"constants: no input is named {name}" for name in card.constants if name not in inputs]
     wrong += [f"constants: {name} is a state too" for name in card.constants if name in fed]
+    texts = {t.name for t in card.inputs if t.dtype == TEXT}
+    wrong += [f"state: {name} is text, which is not carried" for name in fed if name in texts]
+    wrong += [
+        f"constants: {name} is text, and a constant is a number" for name in card.constants if name in texts
+    ]
     wrong += [
         f"constants: {name} is not finite" for name, v in card.constants.items() if not math.isfinite(v)
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import LoadFailed
-from gateway.tensor import DTYPES
+from gateway.tensor import TENSOR_TYPES
 
 MOST_TENSORS: Final = 512
 MOST_AXES: Final = 32
@@ -107,7 +107,7 @@ def checked(tensors: list[FoundTensor], what: str, file: str) -> tuple[FoundTens
     for each in tensors:
         if names.count(each.name) > 1:
             raise LoadFailed(f"{file}: two {what}s are named {each.name!r}")
-        if each.dtype not in DTYPES:
+        if each.dtype not in TENSOR_TYPES:
             raise LoadFailed(f"{file}: {what} {each.name!r}: element type {each.dtype} is not supported")
         if each.shape is not None and (
             len(each.shape) > MOST_AXES or any(s < -1 or s == 0 for s in each.shape)

@@ -16,6 +16,7 @@ from gateway.inference.engines.onnx_fields import Field, OnnxFields
 from gateway.inference.file_facts import MOST_AXES, FileFacts, FoundTensor, checked, tensor_name, words
 from gateway.inference.label_text import MOST_LABEL_BYTES, labels_of_text
 from gateway.inference.octets import Octets
+from gateway.tensor import TEXT
 
 _DTYPES: Final = {
     1: "float32",
@@ -25,7 +26,7 @@ _DTYPES: Final = {
     5: "int16",
     6: "int32",
     7: "int64",
-    8: "string",
+    8: TEXT,
     9: "bool",
     10: "float16",
     11: "float64",

@@ -21,7 +21,7 @@ from gateway.errors import DeadlineRunning, EngineFailed, GatewayError, RunFaile
 from gateway.frames.prepared import Prepared, StreamState
 from gateway.inference.engines.engine import Engine
 from gateway.model import ModelCard
-from gateway.tensor import Array, TensorSpec
+from gateway.tensor import Array, TensorSpec, array_type, zeros
 
 # The arena keeps what the largest run needed, and cost per row hardly falls beyond eight.
 ROW_CAP = 32
@@ -65,7 +65,7 @@ class RowRunner:
             for name, value in card.constants.items()
         }
         self._carried = [(state.input, state.output, _STATE_PREFIX + state.input) for state in card.state]
-        self._dtypes = {name: np.dtype(spec.dtype) for name, spec in specs.items()}
+        self._dtypes = {name: array_type(spec.dtype) for name, spec in specs.items()}
         # A constant of any rank may have rows or not; nothing here can tell, so it is not stacked.
         self.stacks = engine.dynamic_batch and not self._carried and not self._constants
 
@@ -73,9 +73,7 @@ class RowRunner:
         """Return one row of zeros for every input that a payload feeds."""
         fed = {name for name, _, _ in self._carried} | set(self._constants)
         return {
-            name: np.zeros(shape, self._dtypes[name])
-            for name, shape in self._shapes.items()
-            if name not in fed
+            name: zeros(shape, self._dtypes[name]) for name, shape in self._shapes.items() if name not in fed
         }
 
     def run(self, jobs: Sequence[Job], now: Clock) -> None:

@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 
 from gateway.frames.prepared import Prepared
-from gateway.tensor import Array
+from gateway.inference.texts import texts_in
+from gateway.tensor import TEXT, Array
 
 # No pipeline can have this name.
 TENSORS: Final = "@tensors"
@@ -26,7 +27,7 @@ class PlacedTensor:
 
     Attributes:
         name: The runtime's own name of it.
-        dtype: NumPy's name of its type.
+        dtype: NumPy's name of its type, or ``TEXT``.
         shape: Sizes.
         offset: Where in the payload it begins, in bytes.
     """
@@ -64,9 +65,10 @@ class TensorLayout:
         return cls(tuple(placed), tuple(outputs), rows)
 
     def prepare(self, payload: memoryview) -> Prepared:
-        """Return the rows of a payload, as views on it.
+        """Return the rows of a payload, as views on it; texts are copied.
 
         Raises:
+            Malformed: A text is no UTF-8.
             ValueError: The payload is shorter than the layout says.
         """
         whole = {each.name: _view(payload, each) for each in self.tensors}
@@ -91,6 +93,8 @@ class TensorLayout:
 
 
 def _view(payload: memoryview, tensor: PlacedTensor) -> Array:
+    if tensor.dtype == TEXT:
+        return texts_in(payload[tensor.offset :], tensor.shape, f"input {tensor.name}")
     count = 1
     for size in tensor.shape:
         count *= size

@@ -20,7 +20,9 @@ from gateway.inference.dividing import divide
 from gateway.inference.loaded import LoadedModel, LoadSpec, Member
 from gateway.inference.pages import ReadOnlyPage
 from gateway.inference.tensor_call import TENSORS, TensorLayout
+from gateway.inference.texts import texts_out
 from gateway.inference.wire import Head, encode
+from gateway.tensor import TEXT, Array
 
 _MOST_DECLARATIONS = 1024
 COLLECT_AFTER = 20_000  # a frame's values form no rings: counting references frees them
@@ -122,10 +124,9 @@ def _run(model: LoadedModel, number: int, members: list[Member]) -> bytes:
         lines, parts = [], list[bytes | memoryview]()
         for a in answers:
             error = [a.error.label, a.error.message] if a.error else None
-            forms = [[name, _name(each.dtype), each.shape, each.nbytes] for name, each in a.tensors.items()]
-            lines.append([a.prediction, error, len(a.state), a.timings_ms, forms])
             parts.append(a.state)
-            parts += [each.reshape(-1).view("u1").data for each in a.tensors.values() if each.size]
+            forms = [[name, *_form(each, parts)] for name, each in a.tensors.items()]
+            lines.append([a.prediction, error, len(a.state), a.timings_ms, forms])
         tail = b"".join(parts)
     except MemoryError:
         error = [OutOfMemory.label, f"no memory for a batch of {len(members)}"]
@@ -140,6 +141,17 @@ def _run(model: LoadedModel, number: int, members: list[Member]) -> bytes:
     except (TypeError, ValueError):
         head["members"] = [_sayable(line) for line in lines]
         return encode(head, tail)
+
+
+def _form(tensor: Array, parts: list[bytes | memoryview]) -> tuple[str, tuple[int, ...], int]:
+    """Add a tensor's bytes to the parts of a message; return its type, its sizes and how many they are."""
+    if tensor.dtype.hasobject:
+        data = texts_out(tensor)
+        parts.append(data)
+        return TEXT, tensor.shape, len(data)
+    if tensor.size:
+        parts.append(tensor.reshape(-1).view("u1").data)
+    return _name(tensor.dtype), tensor.shape, tensor.nbytes
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,6 @@ an element of ``BYTES`` is its length as uint32 and the bytes.
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -15,13 +14,13 @@ from itertools import islice
 from typing import Final
 
 from gateway.errors import Malformed, TooLarge, WrongDtype, WrongShape
+from gateway.inference.texts import split_bytes
 from gateway.serving.call import Buffer
 
 MOST_AXES: Final = 32
 # Walking over elements of BYTES is work for the event loop: this many take some 50 ms.
 MOST_TEXTS: Final = 262_144
 _MOST_SIZE: Final = 2**31 - 1
-_LENGTH: Final = struct.Struct("<I")
 
 
 class Kind(Enum):
@@ -149,26 +148,3 @@ def check_bytes(datatype: Datatype, shape: Sequence[int], data: Buffer, tensor: 
     needed = count * datatype.size
     if len(data) != needed:
         raise Malformed(f"{tensor}: {len(data)} bytes; {datatype.name} of shape {list(shape)} takes {needed}")
-
-
-def split_bytes(data: Buffer, tensor: str) -> Iterable[memoryview]:
-    """Yield the elements of ``BYTES`` data: views on it.
-
-    Raises:
-        Malformed: An element reaches over the end.
-    """
-    view, at = memoryview(data), 0
-    while at < len(view):
-        if at + _LENGTH.size > len(view):
-            raise Malformed(f"{tensor}: ends within the length of an element, at byte {at}")
-        (length,) = _LENGTH.unpack_from(view, at)
-        at += _LENGTH.size
-        if at + length > len(view):
-            raise Malformed(f"{tensor}: an element of {length} bytes at byte {at} reaches over the end")
-        yield view[at : at + length]
-        at += length
-
-
-def join_bytes(elements: Iterable[Buffer]) -> bytes:
-    """Return ``BYTES`` data of elements, each shorter than 4 GiB."""
-    return b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))

@@ -18,7 +18,7 @@ from gateway.inference.model_shape import ModelShape
 from gateway.inference.request import InferRequest, Payload
 from gateway.inference.tensor_call import TENSORS, PlacedTensor, TensorLayout
 from gateway.serving.call import InferCall, InputTensor
-from gateway.tensor import TensorSpec, protocol_name
+from gateway.tensor import TEXT, TensorSpec, protocol_name
 
 _ALIGN: Final = 64  # enough for any element type, wherever a tensor begins
 _SEQUENCE_IDLE_S: Final = 3600.0
@@ -66,7 +66,7 @@ def tensor_request(
         Malformed: A tensor is missing, unknown, given twice, or not as long as its shape says.
         WrongDtype: A tensor has another type than the model's.
         WrongShape: A tensor's sizes do not fit the model, or each other.
-        NotSupported: A tensor's type is known and not taken here.
+        NotSupported: A tensor's type is known and not taken here, or classes are asked of text.
     """
     key = (
         tuple([(each.name, each.datatype, each.shape, len(each.data)) for each in call.inputs]),
@@ -165,7 +165,7 @@ def _listed(names: Iterable[str]) -> str:
 def _check(tensor: InputTensor, spec: TensorSpec, *, stacks: bool) -> None:
     expected = protocol_name(spec.dtype)
     if tensor.datatype != expected:
-        if tensor.datatype in ("BYTES", "BF16"):
+        if tensor.datatype == "BF16":
             raise NotSupported(
                 f"input {spec.name}: {tensor.datatype} is not taken; the model takes {expected}"
             )
@@ -178,6 +178,8 @@ def _check(tensor: InputTensor, spec: TensorSpec, *, stacks: bool) -> None:
         sizes = ["-1" if said is None else str(said) for said in spec.shape]
         words = f"input {spec.name} has shape {list(tensor.shape)}, the model takes [{', '.join(sizes)}]"
         raise WrongShape(f"{words}{', -1 being the batch' if stacks else ''}")
+    if spec.dtype == TEXT:
+        return  # how long its elements are, each door has checked
     needed = math.prod(tensor.shape) * np.dtype(spec.dtype).itemsize
     if len(tensor.data) != needed:
         words = f"{expected} of shape {list(tensor.shape)} takes {needed}"
@@ -195,13 +197,15 @@ def _rows(given: Mapping[str, InputTensor], max_rows: int) -> int:
 
 
 def _outputs(call: InferCall, shape: ModelShape) -> tuple[str, ...]:
-    known = {spec.name for spec in shape.outputs}
+    known = {spec.name: spec.dtype for spec in shape.outputs}
     names: list[str] = []
     for wanted in call.outputs:
         if wanted.name not in known:
             given = ", ".join(map(str, shape.outputs))
             what = f"unexpected inference output {wanted.name[:100]!r} for model {call.model!r}"
             raise Malformed(f"{what}, which gives {given}")
+        if wanted.classes and known[wanted.name] == TEXT:
+            raise NotSupported(f"output {wanted.name} is text: there are no greatest elements to name")
         if wanted.name in names:
             raise Malformed(f"model {call.model}: output {wanted.name!r} is wanted twice")
         names.append(wanted.name)

@@ -40,6 +40,15 @@ def test_more_numbers_than_allowed_are_refused_at_load_or_at_run() -> None:
         finished(compiled(MODEL, [], [("tensors", {"max_elements": 4})]), [ROW])
 
 
+def test_text_is_nothing_for_a_pipeline() -> None:
+    named = facts(IN, [spec("label", "string", (None,)), spec("scores", "float32", (None, 2))])
+    with pytest.raises(PipelineMisfit, match=r"label string.* is text; name another output"):
+        compiled(named, [], [("tensors", {})])
+    compiled(named, [], [("tensors", {"outputs": ["scores"]})])
+    with pytest.raises(PipelineMisfit, match=r"x string.* is text; applications can ask"):
+        compiled(facts([spec("x", "string", (1, 2))], [spec("y", "float32", (1, 2))]), [], [("tensors", {})])
+
+
 def test_what_json_cannot_say_fails_the_run() -> None:
     row = {**ROW, "wide": np.array([[np.nan]], np.float32)}
     with pytest.raises(RunFailed):

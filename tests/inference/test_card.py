@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from gateway.errors import CardMismatch, ConfigError, GatewayError, LoadFailed
 from gateway.inference.card import check_digest, check_tensors, file_digest, inside, read_folder
 from gateway.tensor import Quantization, TensorSpec
-from tests.inference.model_folders import MODELS, copy, edit
+from tests import onnx_writer
+from tests.inference.model_folders import MODELS, copy, edit, write
 
 SHIPPED = sorted(path.name for path in MODELS.iterdir() if path.is_dir())
 CARD = (MODELS / "efficientnet-lite0-int8" / "card.yaml").read_bytes()
@@ -194,3 +195,21 @@ def test_any_damage_to_a_card_gives_a_card_or_one_typed_error(
         assert len(read_folder(folder).labels) in (0, 1000)
     except GatewayError as error:
         assert isinstance(error, ConfigError | LoadFailed | CardMismatch)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"state": [{"input": "text", "output": "shout"}]}, "state: text is text, which is not carried"),
+        ({"constants": {"more": 1}}, "constants: more is text, and a constant is a number"),
+    ],
+)
+def test_text_is_neither_carried_nor_constant(tmp_path: Path, more: dict[str, object], words: str) -> None:
+    inputs = [
+        {"name": "text", "dtype": "string", "shape": [-1, 2]},
+        {"name": "more", "dtype": "string", "shape": [-1, 1]},
+    ]
+    outputs = [{"name": "shout", "dtype": "string", "shape": [-1, 2]}]
+    folder = write(tmp_path, onnx_writer.words(tmp_path / "model.onnx"), inputs, outputs, **more)
+    with pytest.raises(CardMismatch, match=words):
+        read_folder(folder)

@@ -10,16 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import GatewayError, Malformed, TooLarge, WrongDtype, WrongShape
-from gateway.serving.datatypes import (
-    DATATYPES,
-    MOST_TEXTS,
-    Kind,
-    check_bytes,
-    datatype_named,
-    element_count,
-    join_bytes,
-    split_bytes,
-)
+from gateway.inference.texts import join_bytes, split_bytes
+from gateway.serving.datatypes import DATATYPES, MOST_TEXTS, Kind, check_bytes, datatype_named, element_count
 from gateway.tensor import DTYPES, dtype_named, protocol_name
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from gateway.cli.remote.server import RemoteCall, RemoteModel
 from gateway.errors import GatewayError, Malformed
+from gateway.inference.texts import join_bytes, split_bytes
 from gateway.serving.call import Buffer, InferReply, InputTensor, OutputTensor
-from gateway.serving.datatypes import Datatype, Kind, check_bytes, datatype_named, join_bytes, split_bytes
+from gateway.serving.datatypes import Datatype, Kind, check_bytes, datatype_named
 from gateway.serving.model_view import TensorView
 
 _MICROSECONDS: Final = 1e6

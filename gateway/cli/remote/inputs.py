@@ -17,8 +17,9 @@ from gateway.errors import Malformed, RequestRefused, TooLarge, WrongDtype, Wron
 from gateway.frames.declaration import Declaration
 from gateway.frames.limits import PayloadLimits
 from gateway.frames.npy import NPY_MAGIC, decode_npy
+from gateway.inference.texts import join_bytes
 from gateway.serving.call import InputTensor
-from gateway.serving.datatypes import Datatype, Kind, check_bytes, datatype_named, join_bytes
+from gateway.serving.datatypes import Datatype, Kind, check_bytes, datatype_named
 from gateway.serving.model_view import TensorView
 
 MOST_FILE_BYTES: Final = 1 << 30

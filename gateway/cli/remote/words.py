@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.demo.words import printable
+from gateway.inference.texts import join_bytes, split_bytes
 from gateway.serving.call import InferReply, OutputTensor
-from gateway.serving.datatypes import DATATYPES, Kind, join_bytes, split_bytes
+from gateway.serving.datatypes import DATATYPES, Kind
 
 _SHOWN: Final = 8
 _MOST_LETTERS: Final = 200

@@ -21,7 +21,7 @@ from gateway.inference.engines.providers import (
     without_refused,
 )
 from gateway.inference.engines.sticky import sticky_cause
-from gateway.tensor import Array, TensorSpec
+from gateway.tensor import TEXT, Array, TensorSpec
 
 NAME = "onnxruntime"
 DISTRIBUTION = "onnxruntime"
@@ -39,6 +39,7 @@ _DTYPES = {
     "tensor(float16)": "float16",
     "tensor(float)": "float32",
     "tensor(double)": "float64",
+    "tensor(string)": TEXT,
 }
 _EXHAUSTED = ("bad_alloc", "failed to allocate", "bfc arena", "out of memory")
 _SEVERITY_FATAL = 4

@@ -12,16 +12,9 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.errors import Malformed, NotSupported, WrongShape
+from gateway.inference.texts import join_bytes
 from gateway.serving.call import Buffer, Sequence
-from gateway.serving.datatypes import (
-    Datatype,
-    Kind,
-    check_bytes,
-    check_size,
-    datatype_named,
-    element_count,
-    join_bytes,
-)
+from gateway.serving.datatypes import Datatype, Kind, check_bytes, check_size, datatype_named, element_count
 from gateway.serving.model_view import ModelView, TensorView
 from gateway.serving.rest.infer_words import InferWords, InputWords, OutputWords, RegionPart
 from gateway.serving.rest.json_fields import (

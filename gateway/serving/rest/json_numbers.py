@@ -13,8 +13,9 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.errors import Malformed, NotFinite, NotSupported, TooLarge, WrongDtype, WrongShape
+from gateway.inference.texts import join_bytes, split_bytes
 from gateway.serving.call import Buffer
-from gateway.serving.datatypes import MOST_TEXTS, Datatype, Kind, element_count, join_bytes, split_bytes
+from gateway.serving.datatypes import MOST_TEXTS, Datatype, Kind, element_count
 from gateway.tensor import Array
 
 _TAKEN: Final[Mapping[Kind, frozenset[type]]] = {

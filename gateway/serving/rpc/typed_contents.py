@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.errors import Malformed, TooLarge, WrongDtype
-from gateway.serving.datatypes import MOST_TEXTS, Datatype, Kind, join_bytes
+from gateway.inference.texts import join_bytes
+from gateway.serving.datatypes import MOST_TEXTS, Datatype, Kind
 
 # Which list holds the elements of a datatype, and the type that holds every number of that list.
 _LISTS: Final[Mapping[str, tuple[str, str]]] = {

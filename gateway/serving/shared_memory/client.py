@@ -20,7 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from gateway.error_words import from_wire
 from gateway.errors import Malformed
-from gateway.serving.datatypes import join_bytes, split_bytes
+from gateway.inference.texts import join_bytes, split_bytes
 from gateway.serving.shared_memory.door_words import ALIGN, MAX_PACKET_BYTES, encoded, read_packet
 from gateway.tensor import dtype_named, protocol_name
 

@@ -11,8 +11,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from gateway.cli.remote.bodies import plain_values, read_answer, read_model, words_of_error, write_request
 from gateway.cli.remote.server import RemoteCall
 from gateway.errors import Malformed
+from gateway.inference.texts import join_bytes
 from gateway.serving.call import InferReply, InputTensor, OutputTensor
-from gateway.serving.datatypes import DATATYPES, Kind, join_bytes
+from gateway.serving.datatypes import DATATYPES, Kind
 from gateway.serving.rest.infer_request import read_request
 from gateway.serving.rest.infer_response import write_reply
 from gateway.serving.rest.infer_words import InferWords

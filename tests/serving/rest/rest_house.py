@@ -14,13 +14,14 @@ import numpy as np
 
 from gateway.configuration.serving_settings import AccessSettings, ServingSettings, SharedMemorySettings
 from gateway.errors import DeadlineQueued, GatewayError, Malformed, UnknownModel, WrongShape
+from gateway.inference.texts import join_bytes
 from gateway.operations.events import Level
 from gateway.operations.metrics import Metrics
 from gateway.serving.access.gate import Gate
 from gateway.serving.access.policy import Policy
 from gateway.serving.asgi import Message
 from gateway.serving.call import InferCall, InferReply, InputTensor, OutputTensor
-from gateway.serving.datatypes import DATATYPES, join_bytes
+from gateway.serving.datatypes import DATATYPES
 from gateway.serving.door_count import DoorCount
 from gateway.serving.model_view import (
     BatchStatistics,

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from gateway.errors import GatewayError, Malformed, NotFinite, NotSupported, WrongDtype, WrongShape
-from gateway.serving.datatypes import DATATYPES, Kind, join_bytes, split_bytes
+from gateway.inference.texts import join_bytes, split_bytes
+from gateway.serving.datatypes import DATATYPES, Kind
 from gateway.serving.rest.json_numbers import elements_in, elements_out
 from gateway.serving.rest.json_writing import write_json
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from gateway.configuration.serving_settings import GrpcSettings, ServingSettings
 from gateway.errors import DeadlineQueued, LoadFailed, Malformed, UnknownModel
+from gateway.inference.texts import join_bytes
 from gateway.operations.events import Level as Severity
 from gateway.operations.metrics import Metrics
 from gateway.serving.access.gate import Gate
 from gateway.serving.access.opening import gate_of
 from gateway.serving.call import InferCall, InferReply, OutputTensor
-from gateway.serving.datatypes import join_bytes
 from gateway.serving.model_view import (
     BatchStatistics,
     Duration,

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Malformed, NotSupported, RequestRefused, TooLarge, WrongDtype, WrongShape
+from gateway.inference.texts import join_bytes
 from gateway.serving.call import InputTensor, Sequence, WantedOutput
-from gateway.serving.datatypes import DATATYPES, join_bytes
+from gateway.serving.datatypes import DATATYPES
 from gateway.serving.rest.infer_words import RegionPart
 from gateway.serving.rpc.reading import PlacedInput, id_of, read
 from tests.serving.rpc.requests import add_raw, echo, put, request

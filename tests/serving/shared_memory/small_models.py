@@ -14,12 +14,12 @@ import numpy as np
 
 from gateway.configuration.serving_settings import AccessSettings, ServingSettings, SharedMemorySettings
 from gateway.errors import DeadlineRunning, Malformed, UnknownModel, WrongShape
+from gateway.inference.texts import join_bytes, split_bytes
 from gateway.mqtt.wait import set_by
 from gateway.operations.metrics import Metrics
 from gateway.serving.access.gate import Gate
 from gateway.serving.access.policy import policy_of
 from gateway.serving.call import InferCall, InferReply, OutputTensor
-from gateway.serving.datatypes import join_bytes, split_bytes
 from gateway.serving.door_count import DoorCount
 from gateway.serving.model_view import IndexEntry, Models, ModelStatistics, ModelView, TensorView
 from gateway.serving.shared_memory.door import MemoryDoor
