@@ -127,7 +127,7 @@ EVENTS: Final[Mapping[str, EventKind]] = {
     ),
     "http_refused": EventKind(
         _WARNING,
-        "A client's HTTP/2 connection was ended: a flood of frames, or no HTTP/2.",
+        "An HTTP/2 request was malformed, or a connection was ended: a flood of frames, or no HTTP/2.",
         ("address", "reason"),
         ("address",),
     ),

@@ -83,6 +83,7 @@ class Exchange:
         self.was_held = False
         self.alarm = Alarm(loop, self._rang)
         self._expects = any(n == b"expect" and v.lower() == b"100-continue" for n, v in scope["headers"])
+        self._said_bytes = content_length(scope["headers"])
         self._channel = channel
         self._limits = limits
         self._loop = loop
@@ -110,11 +111,11 @@ class Exchange:
         self.inbox.end()
         self.alarm.within(self._limits.response_s)
 
-    @property
-    def is_short(self) -> bool:
-        """Whether less of a body came than its head had said."""
-        said = [value for name, value in self.scope["headers"] if name == b"content-length"]
-        return any(not value.isdigit() or int(value) != self.body_bytes for value in said)
+    def flaw(self, *, ended: bool) -> str:
+        """Return what is wrong with the body as far as it came, or as it ended; empty if nothing is."""
+        said = self._said_bytes
+        fits = said is None or self.body_bytes == said or (not ended and self.body_bytes < said)
+        return "" if fits else "the body is of another length than the head says"
 
     def stop(self) -> None:
         """The client is gone, or the request is refused."""

@@ -16,6 +16,7 @@ from typing import Final
 
 from gateway.serving.http.limits import HttpLimits
 
+TOO_LARGE: Final = "frames larger than allowed"
 _HEADER_BYTES: Final = 9
 _LARGEST_FRAME: Final = 16_384
 _TINY_BYTES: Final = 64
@@ -108,7 +109,7 @@ class FrameMeter:
     def _frame(self, header: bytes, now_s: float) -> str:
         size, kind, flags = int.from_bytes(header[:3], "big"), header[3], header[4]
         if size > _LARGEST_FRAME:
-            return "frames larger than allowed"
+            return TOO_LARGE
         self._payload_left = size
         if kind in {_HEADERS, _PUSH, _CONTINUATION}:
             return self._block(size, kind, flags, now_s)

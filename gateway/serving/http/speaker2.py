@@ -1,7 +1,7 @@
 """Speaks HTTP/2 on one connection: many requests at a time, each a task of its own.
 
-The only importer of h2. Its state machine does frames, compression and windows; what a client may
-cost is decided here and by the frame meter, which sees every byte first.
+The library's state machine does frames, compression and windows; what a client may cost is decided
+here and by the frame meter, which sees every byte first.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import contextlib
 import struct
 from typing import Final
 
-from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
@@ -22,16 +20,17 @@ from h2.events import (
     RequestReceived,
     StreamEnded,
     StreamReset,
+    TrailersReceived,
 )
 from h2.exceptions import H2Error, ProtocolError
-from h2.settings import SettingCodes, Settings
 
 from gateway.errors import RequestRefused
 from gateway.operations.log import log
 from gateway.serving.http.exchange2 import Exchange, Headers
-from gateway.serving.http.frame_meter import FrameMeter
+from gateway.serving.http.frame_meter import TOO_LARGE, FrameMeter
+from gateway.serving.http.machine2 import machine_of
 from gateway.serving.http.refusal import BODY_TOO_SLOW, Refusal, refusal_of
-from gateway.serving.http.request_fields import request_fields
+from gateway.serving.http.request_fields import flaw_of_request, flaw_of_trailers, request_fields
 from gateway.serving.http.scope import Ends, build_scope
 from gateway.serving.http.service import Service
 from gateway.serving.http.wire import Hold, Wire
@@ -43,11 +42,6 @@ _LARGEST_FRAME: Final = 16_384
 _GOAWAY: Final = struct.Struct("!9sII")
 # Most bytes of a table of headers that a client can make us keep for it.
 _TABLE_BYTES: Final = 4096
-
-
-class _Machine(H2Connection):
-    # Long connections carry many requests; of those that ended a few are enough to remember.
-    MAX_CLOSED_STREAMS = 1024
 
 
 class Speaker2:
@@ -66,28 +60,11 @@ class Speaker2:
         self._rooms: dict[int, asyncio.Future[None]] = {}
         self._is_retiring = False
         self._was_answered = False
-        self._machine = self._begin()
+        self._machine = machine_of(self._limits)
+        wire.write(self._machine.data_to_send())
         self._idle_until_s = wire.loop.time() + self._limits.head_s
         self._part_until_s: float | None = None
         self._set_alarm()
-
-    def _begin(self) -> _Machine:
-        config = H2Configuration(client_side=False, header_encoding=None, validate_outbound_headers=False)
-        machine, limits = _Machine(config), self._limits
-        machine.decoder.max_header_list_size = limits.head_bytes
-        window = min(limits.ahead_bytes, limits.window_bytes)
-        machine.local_settings = Settings(
-            client=False,
-            initial_values={
-                SettingCodes.MAX_CONCURRENT_STREAMS: limits.streams,
-                SettingCodes.INITIAL_WINDOW_SIZE: window,
-                SettingCodes.MAX_HEADER_LIST_SIZE: limits.head_bytes,
-            },
-        )
-        machine.initiate_connection()
-        machine.increment_flow_control_window(max(1, limits.window_bytes - 65_535))
-        self._wire.write(machine.data_to_send())
-        return machine
 
     # What the wire says.
 
@@ -98,7 +75,8 @@ class Speaker2:
         self._preface_left -= skipped
         flood = self._meter.take(data[skipped:] if skipped else data, now_s)
         if flood:
-            self._end(ErrorCodes.ENHANCE_YOUR_CALM, flood)
+            is_one = flood == TOO_LARGE
+            self._end(ErrorCodes.FRAME_SIZE_ERROR if is_one else ErrorCodes.ENHANCE_YOUR_CALM, flood)
             return
         try:
             events = self._machine.receive_data(data)
@@ -235,12 +213,12 @@ class Speaker2:
             self._data(event)
         elif isinstance(event, StreamEnded):
             self._whole(event.stream_id)
+        elif isinstance(event, TrailersReceived):
+            self._spoil(event.stream_id, flaw_of_trailers(event.headers or []))
         elif isinstance(event, StreamReset):
-            exchange = self._exchanges.get(event.stream_id)
-            if exchange is not None:
-                exchange.stop()
-            if not event.remote_reset and self._meter.reset(self._wire.loop.time()):
-                self._end(ErrorCodes.ENHANCE_YOUR_CALM, "requests that had to be refused")
+            self._stop(event.stream_id)
+            if not event.remote_reset:
+                self._count_reset("requests that had to be refused")
         elif isinstance(event, RemoteSettingsChanged):
             encoder = self._machine.encoder
             encoder.header_table_size = min(encoder.header_table_size, _TABLE_BYTES)
@@ -249,15 +227,15 @@ class Speaker2:
 
     def _request(self, event: RequestReceived) -> None:
         stream = event.stream_id
-        if self._wire.is_over:
+        fields = event.headers or []
+        if self._wire.is_over or self._spoil(stream, flaw_of_request(fields)):
             return
         if len(self._running) >= self._limits.streams and self._is_full():
             self._reset(stream, ErrorCodes.REFUSED_STREAM)
-            if self._meter.reset(self._wire.loop.time()):
-                self._end(ErrorCodes.ENHANCE_YOUR_CALM, "requests above the limit")
+            self._count_reset("requests above the limit")
             return
         try:
-            method, target, headers = request_fields(event.headers or [], self._limits.headers)
+            method, target, headers = request_fields(fields, self._limits.headers)
             scope = build_scope(self._ends, "2", method, target, headers)
         except RequestRefused as error:
             self._refuse(stream, refusal_of(error))
@@ -283,6 +261,7 @@ class Speaker2:
             self._acknowledge(stream, cost)
         elif event.data:
             exchange.arrived(bytes(event.data), cost)
+            self._spoil(stream, exchange.flaw(ended=False))
         else:
             self._acknowledge(stream, cost)
 
@@ -290,11 +269,28 @@ class Speaker2:
         exchange = self._exchanges.get(stream)
         if exchange is None or exchange.is_done:
             return
-        if exchange.is_short:
-            exchange.stop()
-            self._reset(stream, ErrorCodes.PROTOCOL_ERROR)
-        else:
+        if not self._spoil(stream, exchange.flaw(ended=True)):
             exchange.whole()
+
+    def _spoil(self, stream: int, flaw: str) -> bool:
+        """End a malformed request, and no other; return whether it has a flaw."""
+        if not flaw:
+            return False
+        log.event("http_refused", address=str(self._ends.client or "this machine"), reason=flaw)
+        self._stop(stream)
+        self._reset(stream, ErrorCodes.PROTOCOL_ERROR)
+        self._count_reset("malformed requests")
+        return True
+
+    def _stop(self, stream: int) -> None:
+        exchange = self._exchanges.get(stream)
+        if exchange is not None:
+            exchange.stop()
+
+    def _count_reset(self, what: str) -> None:
+        """Know that a request was not served; a client of many is one that attacks."""
+        if self._meter.reset(self._wire.loop.time()):
+            self._end(ErrorCodes.ENHANCE_YOUR_CALM, what)
 
     async def _serve(self, exchange: Exchange) -> None:
         service = self._service
@@ -323,7 +319,7 @@ class Speaker2:
         if not task.cancelled():
             self._meter.answered()
         self._acknowledge(exchange.stream, exchange.unacknowledged)
-        if not exchange.inbox.is_whole:
+        if exchange.is_answered and not exchange.inbox.is_whole:
             # It was answered early: the client need not send the rest.
             self._reset(exchange.stream, ErrorCodes.NO_ERROR)
         self._flush()

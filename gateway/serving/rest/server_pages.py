@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gateway.configuration.serving_settings import ServingSettings
 from gateway.operations.build import VERSION
+from gateway.serving.load_config import changed_parameters
 from gateway.serving.model_view import Health, Models, Repository
 from gateway.serving.rest.exchange import JSON, Ask, Reply, json_reply
 from gateway.serving.rest.json_fields import member_flag, member_object
@@ -84,7 +85,7 @@ class ServerPages:
             GatewayError: As ``Repository.load``.
         """
         parameters = member_object(read_object(ask.body, self._max_depth), "parameters", "")
-        await self._repository.load(ask.model, parameters)
+        await self._repository.load(ask.model, changed_parameters(parameters, ask.model, self._models))
         return Reply(200, b"{}", JSON)
 
     async def unload(self, ask: Ask) -> Reply:

@@ -11,6 +11,7 @@ from gateway.errors import NotSupported, UnknownModel, UnknownRegion
 from gateway.operations.build import VERSION
 from gateway.operations.log import log as THE_LOG  # noqa: N812 - a default that callers may replace
 from gateway.serving.access.caller import ADMIN, ANYBODY, INFER, READ, Caller
+from gateway.serving.load_config import changed_parameters
 from gateway.serving.model_config import model_config
 from gateway.serving.model_view import Duration, Health, Models, ModelStatistics, Repository, TensorView
 from gateway.serving.regions import Regions, RegionView
@@ -151,7 +152,8 @@ class InferenceService:
             for name, value in request.parameters.items()
             if (chosen := value.WhichOneof("parameter_choice")) is not None
         }
-        await self._behind.repository.load(request.model_name, parameters)
+        name, models = request.model_name, self._behind.models
+        await self._behind.repository.load(name, changed_parameters(parameters, name, models))
         return _made("RepositoryModelLoadResponse")
 
     async def _unload(self, request: Any, _caller: Caller) -> Any:

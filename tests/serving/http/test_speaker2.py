@@ -342,7 +342,7 @@ def test_a_client_is_not_blamed_for_the_time_in_which_its_body_was_not_wanted() 
             go.set()
             assert (await uploading).body == b"1000000"
 
-    run(work, late, HttpLimits(body_s=0.1))
+    run(work, late, HttpLimits(body_s=1.0))
 
 
 async def _connections(listener: Listener) -> set[Connection]:

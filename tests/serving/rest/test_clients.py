@@ -64,6 +64,7 @@ def test_triton_looks_at_everything(client: triton.InferenceServerClient) -> Non
     assert client.update_log_settings({"log_verbose_level": 1})["log_verbose_level"] == 1
     assert client.get_model_repository_index()[0]["state"] == "READY"
     client.load_model("add_sub", config="{}", files={"file:1/model.onnx": b"abc"})
+    client.load_model("add_sub", config=json.dumps(client.get_model_config("add_sub")))
     client.unload_model("add_sub", unload_dependents=True)
     assert client.get_cuda_shared_memory_status() == []
     client.unregister_cuda_shared_memory()

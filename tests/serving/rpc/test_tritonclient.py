@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import queue
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -94,6 +95,9 @@ def test_the_repository() -> None:
         assert door.models.loads == [
             ("add", {"config": '{"max_batch_size": 4}', "file:1/model.onnx": b"\0\1"})
         ]
+        own = client.get_model_config("add", as_json=True)["config"]
+        client.load_model("add", config=json.dumps({**own, "instance_group": [{"count": 3}]}))
+        assert door.models.loads[-1] == ("add", {"config": '{"instance_group": [{"count": 3}]}'})
         for name, status in (("broken", "FAILED_PRECONDITION"), ("nope", "NOT_FOUND")):
             with pytest.raises(InferenceServerException) as caught:
                 client.load_model(name)

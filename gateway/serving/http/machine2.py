@@ -1,0 +1,58 @@
+"""The HTTP/2 library's state machine, as it is set up here, and which of its checks are ours instead.
+
+What makes a request malformed (RFC 9113, 8.1.1) ends that request. The library would end the connection,
+and so every other request: its checks of fields and lengths are off, and those of ``request_fields`` and
+of the exchange are in their place. Frames, states, windows and compression stay its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from h2.config import H2Configuration
+from h2.connection import AllowedStreamIDs, H2Connection
+from h2.settings import SettingCodes, Settings
+from h2.stream import H2Stream
+
+from gateway.serving.http.limits import HttpLimits
+
+
+class Machine(H2Connection):
+    """One connection's."""
+
+    # Long connections carry many requests; of those that ended a few are enough to remember.
+    MAX_CLOSED_STREAMS = 1024
+
+    def _begin_new_stream(self, stream_id: int, allowed_ids: AllowedStreamIDs) -> H2Stream:
+        stream = super()._begin_new_stream(stream_id, allowed_ids)
+        # The one way to do so: it has no setting. A library without this method checks as it likes.
+        stream._initialize_content_length = _know_no_length  # type: ignore[method-assign]  # noqa: SLF001
+        return stream
+
+
+def machine_of(limits: HttpLimits) -> Machine:
+    """Return a machine that has begun, and has its settings to send."""
+    config = H2Configuration(
+        client_side=False,
+        header_encoding=None,
+        validate_inbound_headers=False,
+        validate_outbound_headers=False,
+    )
+    machine = Machine(config)
+    machine.decoder.max_header_list_size = limits.head_bytes
+    machine.local_settings = Settings(
+        client=False,
+        initial_values={
+            SettingCodes.MAX_CONCURRENT_STREAMS: limits.streams,
+            SettingCodes.INITIAL_WINDOW_SIZE: min(limits.ahead_bytes, limits.window_bytes),
+            SettingCodes.MAX_HEADER_LIST_SIZE: limits.head_bytes,
+        },
+    )
+    machine.initiate_connection()
+    machine.increment_flow_control_window(max(1, limits.window_bytes - 65_535))
+    return machine
+
+
+def _know_no_length(headers: Iterable[Any]) -> None:
+    """Stand for the library's reading of ``content-length``, so that it holds no body against one."""
