@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -13,15 +12,10 @@ from collections import deque
 from pathlib import Path
 from types import TracebackType
 
+from tests.ports import free_port
+
 START_LIMIT_S = 20.0
 LOG_LEVELS = ("error", "warning", "notice", "information")
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def mosquitto_path() -> str:
@@ -48,7 +42,7 @@ class Broker:
         self._follower: threading.Thread | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="broker-")
         self.port = 0
-        self.log: deque[str] = deque(maxlen=500)
+        self.log: deque[str] = deque(maxlen=20_000)
 
     @property
     def url(self) -> str:

@@ -8,6 +8,8 @@ import socket
 import struct
 from types import TracebackType
 
+from tests.ports import free_port
+
 CHUNK_BYTES = 16_384
 
 
@@ -48,8 +50,8 @@ class Proxy:
 
     async def start(self) -> None:
         """Listen; on the port of last time if there was one."""
+        self.port = self.port or free_port()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Refuse new clients and cut the ones there are."""

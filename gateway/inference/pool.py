@@ -306,7 +306,8 @@ class Pool:
             await lane.close()
             if isinstance(error, WorkerCrashed) and body.is_spared:
                 error.attributes["spared"] = True
-            elif isinstance(error, GatewayError) and task in self._starting:  # else whoever asked is told
+            elif isinstance(error, GatewayError) and task in self._starting and not lane.is_let_go:
+                # Else whoever asked is told, or it was let go before it had answered all that it was asked.
                 self._owner.lane_lost(lane, (), f"did not start: {error.message}")
             raise
         finally:

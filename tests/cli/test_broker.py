@@ -9,7 +9,7 @@ import pytest
 from gateway.cli.broker import BrokerLine
 from gateway.configuration.settings import MqttSettings
 from gateway.errors import NotReady
-from tests.broker import free_port
+from tests.ports import free_port
 
 
 def test_no_broker_is_one_error_without_the_password_that_stood_in_its_address() -> None:
@@ -17,7 +17,7 @@ def test_no_broker_is_one_error_without_the_password_that_stood_in_its_address()
     told: list[str] = []
 
     async def call() -> None:
-        mqtt = MqttSettings(connect_timeout_s=0.2)
+        mqtt = MqttSettings(connect_timeout_s=1.0)
         line = BrokerLine(mqtt, "test", f"mqtt://ann:secret@127.0.0.1:{port}", told.append)
         async with line.up():
             raise AssertionError

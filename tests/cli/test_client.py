@@ -19,6 +19,7 @@ from gateway.errors import GatewayError, Malformed, NotReady, RequestRefused
 from gateway.operations.health import Verdict
 from gateway.serving.app import Sources, StatusDoor
 from gateway.serving.listener import Listener
+from tests.ports import free_port
 
 STATUS: Mapping[str, object] = {
     "gateway": {"id": "g", "version": "1", "uptime_s": 1.0, "state": "ready"},
@@ -82,10 +83,8 @@ def test_a_path_that_is_not_the_status_is_not_ready() -> None:
 
 
 def test_nobody_there_is_not_ready() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
     with pytest.raises(NotReady, match="is it running"):
-        fetch_status(f"http://127.0.0.1:{port}")
+        fetch_status(f"http://127.0.0.1:{free_port()}")
 
 
 @pytest.mark.parametrize(

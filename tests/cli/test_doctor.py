@@ -20,9 +20,10 @@ from gateway.cli.exit_codes import ExitCode
 from gateway.cli.main import main
 from gateway.doctor.checks import CHECKS, GROUPS
 from tests import tflite_writer
-from tests.broker import Broker, free_port
+from tests.broker import Broker
 from tests.doctor.readers.test_tls import expired
 from tests.mqtt.certificates import make_certificates
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "docs/schemas/doctor.schema.json").read_text(encoding="utf-8"))

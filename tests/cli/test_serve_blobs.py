@@ -15,8 +15,9 @@ import pytest
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.main import main
 from gateway.updates.transport.mqtt import MqttSource
-from tests.broker import Broker, free_port
+from tests.broker import Broker
 from tests.mqtt.watch import settings_for
+from tests.ports import free_port
 from tests.updates.transport.blobs import noise, put
 
 DATA = noise(300_000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from gateway.configuration.settings import MqttSettings, Settings
 from gateway.mqtt.connection import Connection
 from gateway.mqtt.state import ConnectionOptions
 from tests.broker import Broker
+from tests.ports import free_port
 
 
 @pytest.fixture(name="broker", scope="module")
@@ -103,10 +103,8 @@ def test_watching_ends_when_the_time_is_over(broker: Broker, capsys: pytest.Capt
 
 
 def test_no_broker_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
     file = tmp_path / "gateway.yaml"
-    file.write_text(f"mqtt: {{url: 'mqtt://127.0.0.1:{port}', connect_timeout_s: 0.3}}\n")
+    file.write_text(f"mqtt: {{url: 'mqtt://127.0.0.1:{free_port()}', connect_timeout_s: 1}}\n")
     assert main(["watch", "-c", str(file)]) == ExitCode.UNAVAILABLE
     err = capsys.readouterr().err
     assert err.startswith("gateway: unavailable.not_ready: broker mqtt://127.0.0.1:")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.demo import http
 from gateway.demo.http import fetch, parse
 from gateway.errors import Malformed, Unavailable
-from tests.broker import free_port
+from tests.ports import free_port
 
 
 def test_an_answer_is_split_into_code_and_body() -> None:

@@ -191,6 +191,23 @@ def test_a_pool_that_closes_while_a_lane_divides_leaves_no_process() -> None:
     run(test())
 
 
+def test_a_lane_that_is_let_go_the_moment_it_is_ready_is_not_told_as_lost() -> None:
+    async def test() -> None:
+        async with pool_of(model_folders.spec("motion-int8"), 1) as (pool, owner):
+            pool.resize(2)
+
+            def is_asked() -> bool:  # one that came of another is asked for its pipelines when it is ready
+                return any(lane.state is LaneState.READY and lane.is_asked for lane in pool.lanes[1:])
+
+            while not is_asked():  # noqa: ASYNC110 - `until` would miss the turn
+                await asyncio.sleep(0)
+            pool.resize(1)
+            await until(lambda: len(pool.lanes) == 1 and not pool._starting)
+            assert owner.lost == []
+
+    run(test())
+
+
 def test_a_worker_that_is_killed_in_the_midst_of_dividing_leaves_no_zombie() -> None:
     async def test() -> None:
         before = set(children())

@@ -15,9 +15,10 @@ from gateway.configuration.secret import Secret
 from gateway.configuration.settings import MqttSettings
 from gateway.errors import ConfigError, Unavailable
 from gateway.mqtt.dial import Target, dial, read_target
-from tests.broker import Broker, free_port
+from tests.broker import Broker
 from tests.mqtt.certificates import Certificates
 from tests.mqtt.watch import Watch, connect, settings_for, soon
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize(
@@ -126,11 +127,11 @@ def test_a_server_that_never_shakes_hands_is_left_in_time_and_the_loop_runs_on(
             nonlocal turns
             while True:
                 turns += 1
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.001)
 
         counting = asyncio.ensure_future(count())
         with pytest.raises(Unavailable):
-            await dial(target, 0.3)
+            await dial(target, 1.0)
         counting.cancel()
         assert turns > 5
 

@@ -40,7 +40,7 @@ def test_a_wire_that_swallows_everything_is_noticed_by_its_silence(broker: Broke
     async def scenario() -> None:
         watch = Watch()
         async with Proxy(broker.port) as proxy:
-            settings = settings_for(proxy.url, connect_timeout_s=0.3, version="5")
+            settings = settings_for(proxy.url, connect_timeout_s=1.0, version="5")
             proxy.black_hole = True
             async with connect(settings, watch) as connection:
                 await watch.state(ConnectionState.OFFLINE)

@@ -20,7 +20,7 @@ def test_while_a_call_hangs_nothing_old_is_told_and_afterwards_all_is(driver: Dr
     driver.say(DISCRETE)
     said = driver.run(
         f"{ASK}thread = NvmlThread(limit_s=30)\nassert thread.read().gpus\n"
-        "thread._limit_s = 0.05\nsay({**DISCRETE, 'hang_ms.nvmlDeviceGetUtilizationRates': 700})\n"
+        "thread._limit_s = 0.05\nsay({**DISCRETE, 'hang_ms.nvmlDeviceGetUtilizationRates': 2000})\n"
         "first = thread.read()\nprint(first.gpus, first.trouble)\n"
         "second = thread.read()\n"
         "print(second.gpus, second.trouble, thread._worker._questions.qsize())\n"

@@ -23,7 +23,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from tests.broker import Broker, free_port
+from tests.broker import Broker
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"

@@ -21,7 +21,8 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
-from tests.broker import Broker, free_port
+from tests.broker import Broker
+from tests.ports import free_port
 from tests.system.running import LIMIT_S, MODELS, ROOT, Daemon
 from tests.system.service import handing_over
 

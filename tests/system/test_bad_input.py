@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-import time
 import zlib
 from pathlib import Path
 
@@ -60,8 +59,8 @@ def test_broken_frames_are_counted_by_reason_and_the_next_good_one_is_answered(
     client.subscribe("gw/test/results/#")
     with Daemon(tmp_path, CONFIG, broker.url) as daemon:
         daemon.ready()
-        until(lambda: daemon.status()["gateway"]["mqtt"]["data"])
-        time.sleep(0.3)
+        subscribed(broker, "cam/frame")
+        subscribed(broker, "watch/motion")
         pids = daemon.lanes("classifier") + daemon.lanes("motion")
         for topic, payload, properties, reason in broken:
             before = daemon.drops().get(reason, 0)
@@ -103,7 +102,7 @@ def test_a_frame_id_that_comes_twice_is_answered_once(tmp_path: Path, broker: Br
     client.subscribe("gw/test/results/#")
     with Daemon(tmp_path, CONFIG, broker.url) as daemon:
         daemon.ready()
-        time.sleep(0.3)
+        subscribed(broker, "cam/frame")
         for frame_id in ("one", "one", "two"):
             client.publish("cam/frame", jpeg(), id=frame_id)
         assert [client.result()["frame"]["id"] for _ in range(2)] == ["one", "two"]
@@ -154,6 +153,7 @@ def test_five_thousand_announcements_do_not_hold_up_a_frame(
     client.subscribe("gw/test/results/#")
     with Daemon(tmp_path, rules, broker.url) as daemon:
         daemon.ready()
+        subscribed(broker, "cam/frame")
         for number in range(20):  # while they are digested
             client.publish("cam/frame", jpeg(), id=f"f{number}")
         for _ in range(20):

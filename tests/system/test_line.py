@@ -13,7 +13,7 @@ import pytest
 
 from tests.broker import Broker
 from tests.system.pictures import jpeg, png, webp, window
-from tests.system.running import LIMIT_S, MODELS, Client, Daemon, until
+from tests.system.running import LIMIT_S, MODELS, Client, Daemon, subscribed, until
 
 CONFIG = f"""
 gateway: {{id: test}}
@@ -58,10 +58,9 @@ def _announce(client: Client, announcement: dict[str, object]) -> None:
     client.publish(f"gw/announce/{announcement['id']}", json.dumps(announcement), retain=True)
 
 
-def _bound(daemon: Daemon, sensor_id: str) -> None:
+def _bound(daemon: Daemon, broker: Broker, sensor_id: str) -> None:
     until(lambda: (s := daemon.sensor(sensor_id)) and s["admission"] == "admitted", f"{sensor_id} admitted")
-    until(lambda: daemon.status()["gateway"]["mqtt"]["data"], "data connection")
-    time.sleep(0.2)  # the broker's answer to the SUBSCRIBE has no outside sign
+    subscribed(broker, {"cam-1": "yard/cam-1/frame", "watch-1": "wrist/motion"}[sensor_id])
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
@@ -73,7 +72,7 @@ def test_a_camera_that_announces_itself_gets_its_cat_named(
     client.publish("gw/announce/cam-1/state", "ready", retain=True)
     with Daemon(tmp_path, CONFIG, broker.url, f"mqtt.version={version}") as daemon:
         daemon.ready()
-        _bound(daemon, "cam-1")
+        _bound(daemon, broker, "cam-1")
         client.publish("yard/cam-1/frame", jpeg(), qos=0, id="frame-7", seq="7")
         result = client.result(lambda message: "prediction" in message)
         assert result["prediction"]["kind"] == "classification"
@@ -134,8 +133,8 @@ def test_every_form_of_payload_gives_the_same_answer(tmp_path: Path, broker: Bro
         daemon.ready()
         _announce(client, CAMERA | {"streams": {"frame": {"topic": "yard/cam-1/frame"}}})
         _announce(client, WATCH)
-        _bound(daemon, "cam-1")
-        _bound(daemon, "watch-1")
+        _bound(daemon, broker, "cam-1")
+        _bound(daemon, broker, "watch-1")
         for payload in (jpeg(), png(), webp()):
             client.publish("yard/cam-1/frame", payload)
             assert client.result()["prediction"]["classes"][0]["index"] in {281, 282, 285}
@@ -154,7 +153,7 @@ def test_a_reading_with_qos_1_is_acknowledged_when_its_result_was_handed_on(
     with Daemon(tmp_path, CONFIG, broker.url, "mqtt.receive_maximum=1") as daemon:
         daemon.ready()
         _announce(client, WATCH)
-        _bound(daemon, "watch-1")
+        _bound(daemon, broker, "watch-1")
         for seed in range(5):  # with a window of one, a missing acknowledgement would stop the flow
             client.publish("wrist/motion", window(seed))
         for _ in range(5):
@@ -170,7 +169,7 @@ def test_retained_frames_are_never_taken_for_live_ones(
     _announce(client, CAMERA)
     with Daemon(tmp_path, CONFIG, broker.url, "mqtt.version=3.1.1") as daemon:
         daemon.ready()
-        _bound(daemon, "cam-1")
+        _bound(daemon, broker, "cam-1")
         client.publish("yard/cam-1/frame", jpeg("chelsea"))
         assert client.result()["prediction"]["classes"][0]["index"] in {281, 282, 285}
         assert daemon.sensor("cam-1")["streams"][0]["results"] == 1  # type: ignore[index]
@@ -195,7 +194,7 @@ def test_a_worker_killed_from_outside_is_replaced_and_the_next_frame_answered(
     _announce(client, CAMERA)
     with Daemon(tmp_path, CONFIG, broker.url) as daemon:
         daemon.ready()
-        _bound(daemon, "cam-1")
+        _bound(daemon, broker, "cam-1")
         (pid,) = daemon.lanes("classifier")
         os.kill(pid, signal.SIGKILL)
         assert daemon.wait_event("worker_lost", model="classifier")["worker_pid"] == pid
@@ -229,8 +228,9 @@ def test_a_broker_that_crashes_costs_no_readiness_and_frames_are_answered_once_i
         daemon.ready()
         with Client(broker.port) as before:
             _announce(before, CAMERA)
-            _bound(daemon, "cam-1")
+            _bound(daemon, broker, "cam-1")
         broker.kill()
+        broker.log.clear()
         daemon.wait_event("mqtt_state", connection="data", state="offline")
         assert daemon.page("/readyz")[0] == 200  # models still answer
         broker.start()
@@ -238,7 +238,7 @@ def test_a_broker_that_crashes_costs_no_readiness_and_frames_are_answered_once_i
         with Client(broker.port) as after:
             after.subscribe("gw/test/results/#")
             _announce(after, CAMERA)
-            time.sleep(0.5)
+            _bound(daemon, broker, "cam-1")
             after.publish("yard/cam-1/frame", jpeg())
             assert after.result()["sensor"] == "cam-1"
         assert daemon.stop() == 0

@@ -5,12 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests.broker import Broker
 from tests.system.pictures import jpeg, window
-from tests.system.running import MODELS, ROOT, Client, Daemon, until
+from tests.system.running import MODELS, ROOT, Client, Daemon, subscribed, until
 
 CONFIG = """
 gateway: {{id: test}}
@@ -59,6 +58,7 @@ def test_a_bad_file_changes_nothing_and_says_why(tmp_path: Path, broker: Broker,
         _reload(daemon, _config(more_models=f"broken: {{path: {tmp_path}}}"))
         daemon.wait_event("config_refused", 3)
         assert daemon.lanes("classifier") == pids
+        subscribed(broker, "cam/frame")
         client.publish("cam/frame", jpeg())
         assert len(client.result()["prediction"]["classes"]) == 3
         assert daemon.stop() == 0
@@ -70,7 +70,7 @@ def test_a_reload_changes_what_differs_and_loses_no_frame(
     client.subscribe("gw/test/results/#")
     with Daemon(tmp_path, _config(), broker.url) as daemon:
         daemon.ready()
-        time.sleep(0.3)
+        subscribed(broker, "cam/frame")
         (pid,) = daemon.lanes("classifier")
         changed = _config(
             lanes=2,
@@ -95,7 +95,7 @@ def test_a_reload_changes_what_differs_and_loses_no_frame(
         assert len(client.result()["prediction"]["classes"]) == 1
         until(lambda: len(daemon.lanes("classifier")) == 2, "two lanes")
         assert pid in daemon.lanes("classifier")  # the old worker was told, not replaced
-        time.sleep(0.3)
+        subscribed(broker, "watch/motion")
         client.publish("watch/motion", window())
         assert client.result()["pipeline"] == "moves"
         _reload(daemon, _config())
@@ -144,7 +144,7 @@ def test_a_damaged_model_leaves_the_others_serving(tmp_path: Path, broker: Broke
     client.subscribe("gw/test/results/#")
     with Daemon(tmp_path, _config(more_models=f"motion: {{path: {folder}}}"), broker.url) as daemon:
         daemon.ready()
-        time.sleep(0.3)
+        subscribed(broker, "cam/frame")
         client.publish("cam/frame", jpeg())
         assert client.result()["sensor"] == "cam"
         models = {model["name"]: model for model in daemon.status()["models"]}

@@ -223,9 +223,8 @@ def test_where_a_commit_must_be_told_the_bake_waits_for_the_broker(
 ) -> None:
     author.publish(author.release("motion-int8", "motion", 1))
     settings = author.settings(bake={"requests": 0, "seconds": 0.2}, report_before_commit=True)
+    broker.kill()
     with Daemon(tmp_path, CONFIG + settings, broker.url) as daemon:
-        daemon.wait_event("release_step", step="proven")
-        broker.kill()
         daemon.wait_event("release_step", step="serving")
         time.sleep(1.5)  # several judgements, none of which may commit
         assert "committed" not in steps(daemon)

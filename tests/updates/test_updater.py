@@ -16,7 +16,7 @@ from gateway.errors import (
 )
 from gateway.updates.release import CHUNK_BYTES, manifest_digest
 from gateway.updates.updater import UpdaterSession
-from tests.broker import free_port
+from tests.ports import free_port
 from tests.updates.transport.blobs import noise
 from tests.updates.transport.static_server import Call, StaticServer
 from tests.updates.updater_world import (

@@ -15,8 +15,9 @@ from gateway.errors import (
 from gateway.mqtt.connection import Connection
 from gateway.mqtt.message import Message, PublishProperties
 from gateway.updates.transport.folder import READY_FILE
-from tests.broker import Broker, free_port
+from tests.broker import Broker
 from tests.mqtt.watch import settings_for
+from tests.ports import free_port
 from tests.updates.transport.static_server import StaticServer
 from tests.updates.transport.test_mqtt import liar, responder
 from tests.updates.updater_world import (

@@ -14,9 +14,9 @@ from PIL import Image
 
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.main import main
-from tests.broker import free_port
 from tests.cli.remote.served import TOKEN, Served, json_only, plain, served
 from tests.mqtt.certificates import make_certificates
+from tests.ports import free_port
 
 
 @pytest.fixture(name="doors", scope="module")

@@ -16,9 +16,10 @@ from gateway.doctor.rules.broker import BrokerFacts
 from gateway.mqtt.connection import Connection
 from gateway.mqtt.message import Message
 from gateway.mqtt.state import ConnectionOptions
-from tests.broker import Broker, free_port
+from tests.broker import Broker
 from tests.doctor.trees import write
 from tests.mqtt.scripted import scripted
+from tests.ports import free_port
 
 HERE = Path("/")
 REFUSED_V5 = bytes((0x20, 3, 0, 0x84, 0))
@@ -64,7 +65,7 @@ def test_a_broker_that_refuses_mqtt_5_is_asked_again_with_3_1_1() -> None:
 
     async def ask() -> BrokerFacts:
         async with scripted(REFUSED_V5, heard=heard) as url:
-            return await read_broker(settings(url, connect_timeout_s=0.2), HERE)
+            return await read_broker(settings(url, connect_timeout_s=1.0), HERE)
 
     facts = asyncio.run(ask())
     levels = [heard[at + 6] for at in range(len(heard) - 6) if heard[at : at + 6] == b"\x00\x04MQTT"]
@@ -101,9 +102,9 @@ def test_a_dead_broker_is_refused_and_a_hanging_one_is_given_up() -> None:
 
     async def hang() -> BrokerFacts:
         async with scripted(b"", heard=bytearray()) as url:
-            return await read_broker(settings(url, connect_timeout_s=0.2), HERE)
+            return await read_broker(settings(url, connect_timeout_s=1.0), HERE)
 
-    assert asyncio.run(hang()).error == "it takes the connection and does not answer within 0.2 s"
+    assert asyncio.run(hang()).error == "it takes the connection and does not answer within 1 s"
 
 
 def test_who_is_not_let_in_is_told_so_and_no_password_is_shown(tmp_path: Path) -> None:

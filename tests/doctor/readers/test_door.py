@@ -18,8 +18,8 @@ from gateway.doctor.finding import Verdict
 from gateway.doctor.readers.door import read_door
 from gateway.doctor.readers.service import Service
 from gateway.doctor.rules.door import DoorFacts, judge_door
-from tests.broker import free_port
 from tests.doctor.sound_facts import WHO
+from tests.ports import free_port
 
 ACTIVE = Service("gateway.service", {"LoadState": "loaded", "ActiveState": "active"}, WHO, None, None)
 IDLE = replace(ACTIVE, properties={"LoadState": "loaded", "ActiveState": "inactive"})

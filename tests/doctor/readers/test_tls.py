@@ -15,8 +15,9 @@ from gateway.configuration.settings import MqttSettings
 from gateway.doctor.finding import Verdict, worst
 from gateway.doctor.readers.tls import read_tls
 from gateway.doctor.rules.tls import TlsFacts, judge_tls
-from tests.broker import Broker, free_port
+from tests.broker import Broker
 from tests.mqtt.certificates import Certificates, make_certificates
+from tests.ports import free_port
 
 DAY_S = 86_400.0
 

@@ -31,6 +31,7 @@ from gateway.serving.rpc.inference_service import Behind
 from gateway.serving.rpc.server import RpcServer
 from gateway.serving.shared_memory.local_regions import LocalRegions
 
+_LIMIT_S = 20.0
 ADD = ModelView(
     name="add",
     version="1",
@@ -235,9 +236,15 @@ async def open_door(
 
 
 async def settled(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
-    """Return the tasks that are left beside ``before`` after the loop had its turns."""
-    for _ in range(100):
-        if not asyncio.all_tasks() - before - {asyncio.current_task()}:
-            break
-        await asyncio.sleep(0)
+    """Return the tasks that are left beside ``before`` although they had time to end.
+
+    What ends them may be another thread's to do: gRPC closes its connections in its own.
+    """
+    left = _beside(before)
+    while left and (await asyncio.wait(left, timeout=_LIMIT_S))[0]:
+        left = _beside(before)
+    return left
+
+
+def _beside(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
     return asyncio.all_tasks() - before - {asyncio.current_task()}

@@ -67,12 +67,13 @@ def test_a_client_that_disconnects_is_cancelled_in_the_model() -> None:
 def test_the_deadline_of_a_call_reaches_the_model_and_ends_there() -> None:
     async def run() -> None:
         async with open_door() as door, client_of(door.address) as client:
+            await client.made("ServerLive")  # what follows is not spent on connecting
             before_s = time.monotonic()
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await client.method("ModelInfer")(slow("a"), timeout=0.2)
+                await client.method("ModelInfer")(slow("a"), timeout=1.0)
             assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             call = door.models.calls[0]
-            assert before_s < call.arrived_s < call.deadline_s < call.arrived_s + 0.21
+            assert before_s < call.arrived_s < call.deadline_s < call.arrived_s + 1.01
 
     asyncio.run(run())
 

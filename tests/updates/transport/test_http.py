@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,15 @@ import pytest
 from gateway.errors import FetchFailed, FetchRefused
 from gateway.updates.release import CHUNK_BYTES, Blob
 from gateway.updates.transport.http import LONGEST_RUN, MOST_HEAD_BYTES, HttpLimits, HttpSource
-from tests.broker import free_port
+from tests.ports import free_port
 from tests.updates.transport.blobs import noise, part_of, put
 from tests.updates.transport.static_server import Call, Fault, StaticServer, gzipped
 
 # Nothing here takes so long unless it is broken.
 LIMIT_S = 20.0
-# For servers that never end: every one of them is given up well before LIMIT_S.
-SHORT = HttpLimits(connect_s=5, read_s=0.3, least_bytes_s=1000, window_s=0.4)
+# For servers that never end: each is given up soon, for one reason alone, however late threads run.
+SOON_TOO_SLOW = HttpLimits(least_bytes_s=1000, window_s=0.4)
+SOON_SILENT = HttpLimits(read_s=0.3)
 DATA = noise(5 * CHUNK_BYTES + 1000)
 NGINX = "/usr/sbin/nginx"
 
@@ -32,9 +34,8 @@ def server(tmp_path: Path) -> Iterator[StaticServer]:
 
 @pytest.fixture
 def source(server: StaticServer) -> Iterator[HttpSource]:
-    made = HttpSource(server.url, SHORT)
-    yield made
-    made.close()
+    with closing(HttpSource(server.url)) as made:
+        yield made
 
 
 @pytest.fixture
@@ -234,23 +235,27 @@ HEAD = (
 
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 206 OK\r\n", HEAD], ids=["status", "headers", "body"])
 def test_a_server_that_drips_is_given_up_wherever_it_begins_to(
-    server: StaticServer, source: HttpSource, blob: Blob, head: bytes
+    server: StaticServer, blob: Blob, head: bytes
 ) -> None:
     server.fault = drip(server, head)
-    with pytest.raises(FetchFailed, match="too slow") as caught:
+    with (
+        closing(HttpSource(server.url, SOON_TOO_SLOW)) as source,
+        pytest.raises(FetchFailed, match="too slow") as caught,
+    ):
         take(source, blob, 1)
     assert float(caught.value.attributes["rate_bytes_s"]) < 1000
 
 
-def test_a_server_that_says_nothing_more_is_given_up(
-    server: StaticServer, source: HttpSource, blob: Blob
-) -> None:
+def test_a_server_that_says_nothing_more_is_given_up(server: StaticServer, blob: Blob) -> None:
     def silent(call: Call) -> None:
         call.sock.sendall(HEAD + b"some")
         server.stopping.wait()
 
     server.fault = silent
-    with pytest.raises(FetchFailed, match="nothing came"):
+    with (
+        closing(HttpSource(server.url, SOON_SILENT)) as source,
+        pytest.raises(FetchFailed, match="nothing came"),
+    ):
         take(source, blob, 1)
 
 
@@ -297,7 +302,7 @@ def test_what_may_be_better_later_is_a_failure_and_no_refusal(
 
 
 def test_nobody_there_is_a_failure() -> None:
-    source = HttpSource(f"http://127.0.0.1:{free_port()}", SHORT)
+    source = HttpSource(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(FetchFailed):
         source.read("metadata/timestamp.json", 10, soon())
 
@@ -309,7 +314,7 @@ def test_a_deadline_that_has_passed_asks_nobody(server: StaticServer, source: Ht
 
 
 def test_user_and_password_are_sent_but_never_told(server: StaticServer, blob: Blob) -> None:
-    source = HttpSource(server.url.replace("//", "//ann:s%40cret@"), SHORT)
+    source = HttpSource(server.url.replace("//", "//ann:s%40cret@"))
     assert take(source, blob, 1)
     assert server.calls[0].headers["authorization"] == "Basic YW5uOnNAY3JldA=="
     assert source.name == server.url
@@ -321,7 +326,7 @@ def test_a_proxy_of_the_environment_is_used(
 ) -> None:
     monkeypatch.setenv("http_proxy", server.url)
     monkeypatch.setenv("no_proxy", "other.example")
-    source = HttpSource("http://models.example/repo", SHORT)
+    source = HttpSource("http://models.example/repo")
     with pytest.raises(FetchRefused):
         take(source, blob, 1)
     assert server.calls[0].path == f"http://models.example/repo/blobs/{blob.sha256}"

@@ -9,17 +9,18 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import FetchFailed, FetchRefused
 from gateway.updates.transport.http import HttpSource
-from tests.broker import free_port
 from tests.mqtt.certificates import Certificates, make_certificates
+from tests.ports import free_port
 from tests.updates.transport.blobs import part_of, put
 from tests.updates.transport.static_server import StaticServer
-from tests.updates.transport.test_http import DATA, HEAD, SHORT, drip, soon, take
+from tests.updates.transport.test_http import DATA, HEAD, SOON_TOO_SLOW, drip, soon, take
 
 NGINX = "/usr/sbin/nginx"
 
@@ -41,18 +42,20 @@ def test_an_authority_of_ones_own_is_named_by_the_environment(
     tls_server: StaticServer, tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blob = put(tmp_path, DATA)
-    stranger = HttpSource(tls_server.url, SHORT)
+    stranger = HttpSource(tls_server.url)
     with pytest.raises(FetchFailed, match="certificate"):
         take(stranger, blob, 1)
     assert tls_server.calls == []
     stranger.close()
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
-    source = HttpSource(tls_server.url, SHORT)
-    assert take(source, blob, 1, 2) == {index: part_of(DATA, index) for index in (1, 2)}
+    with closing(HttpSource(tls_server.url)) as source:
+        assert take(source, blob, 1, 2) == {index: part_of(DATA, index) for index in (1, 2)}
     tls_server.fault = drip(tls_server, HEAD)
-    with pytest.raises(FetchFailed, match="too slow"):
+    with (
+        closing(HttpSource(tls_server.url, SOON_TOO_SLOW)) as source,
+        pytest.raises(FetchFailed, match="too slow"),
+    ):
         take(source, blob, 1)
-    source.close()
 
 
 def test_a_real_nginx_serves_ranges_of_a_repository(tmp_path: Path) -> None:
@@ -74,7 +77,7 @@ def test_a_real_nginx_serves_ranges_of_a_repository(tmp_path: Path) -> None:
     with subprocess.Popen([program, "-c", str(conf), "-e", "stderr"], stderr=subprocess.DEVNULL) as nginx:
         try:
             _listens(port)
-            source = HttpSource(f"http://127.0.0.1:{port}", SHORT)
+            source = HttpSource(f"http://127.0.0.1:{port}")
             assert take(source, blob, 0, 1, 5) == {index: part_of(DATA, index) for index in (0, 1, 5)}
             with pytest.raises(FetchRefused) as caught:
                 source.read("metadata/9.root.json", 10, soon())

@@ -21,8 +21,9 @@ from gateway.updates.release import CHUNK_BYTES, Blob
 from gateway.updates.transport.folder import FolderSource
 from gateway.updates.transport.mqtt import MqttSource, PullLimits
 from gateway.updates.transport.responder import BlobResponder, Served, ServeLimits
-from tests.broker import Broker, free_port
+from tests.broker import Broker
 from tests.mqtt.watch import settings_for
+from tests.ports import free_port
 from tests.updates.transport.blobs import noise, part_of, put
 
 DATA = noise(3 * CHUNK_BYTES + 777)
@@ -245,10 +246,16 @@ def test_a_responder_serves_no_link_and_nothing_but_blobs(broker: Broker, tmp_pa
     (tmp_path / "blobs" / secret.sha256).symlink_to("/etc/passwd")
     passwd = Blob(secret.sha256, 10, ("0" * 64,))
     settings = settings_for(broker.url)
-    with responder(settings, tmp_path) as served, closing(MqttSource(settings, "gw", HASTY)) as source:
-        with pytest.raises(FetchFailed, match="nobody answers"):
+    with responder(settings, tmp_path) as served:
+        with (
+            closing(MqttSource(settings, "gw", HASTY)) as source,
+            pytest.raises(FetchFailed, match="nobody answers"),
+        ):
             take(source, passwd, 0)
-        assert (served.answers, served.unknown) == (0, 2)
+        # Requests are seen in their order: once this one is answered, those that were given up were seen too.
+        with closing(MqttSource(settings, "gw", PATIENT)) as source:
+            assert take(source, blob, 0) == {0: part_of(DATA, 0)}
+    assert (served.answer_bytes, served.unknown) == (CHUNK_BYTES, HASTY.tries)
 
 
 def test_a_rate_is_held_to(broker: Broker, tmp_path: Path, blob: Blob) -> None:
@@ -266,7 +273,8 @@ def test_requests_beyond_the_bound_are_dropped_and_come_all_the_same(
     settings = settings_for(broker.url)
     limits = PullLimits(window=8, answer_s=0.2, tries=100)
     with (
-        responder(settings, tmp_path, ServeLimits(waiting=1)) as served,
+        # So slow that the requests of one window are sure to wait for one another.
+        responder(settings, tmp_path, ServeLimits(waiting=1, rate_bytes_s=8 * CHUNK_BYTES)) as served,
         closing(MqttSource(settings, "gw", limits)) as source,
     ):
         assert take(source, blob, 0, 1, 2) == {index: part_of(DATA, index) for index in range(3)}
