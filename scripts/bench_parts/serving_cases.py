@@ -225,7 +225,7 @@ def memory_p50_ms(daemon: Daemon, served: Served, seconds: float) -> float:
 def late(
     daemon: Daemon, models: dict[str, Served], seconds: float, prefix: str = "", timeout_ms: int = 30
 ) -> Figures:
-    """How long after its deadline a request is answered whose model is busy for longer than that.
+    """How long after its deadline a request over each door is answered whose model is busy for longer.
 
     The lanes compute all the time. Where they take every core, what is measured is also how long the
     system lets the front end, and the load, wait for one. What is decided late is the gateway's own
@@ -233,7 +233,9 @@ def late(
     """
     way = daemon.way_of(models["slow"], timeout_ms * 1000)
     load = daemon.load_of(way, "--seconds", seconds, "--connections", 16, "--rate", 100)
-    over = sorted(took_ms - timeout_ms for took_ms in load["failed_ms"])
+    message = message_to(models["slow"], timeout_ms * 1000)
+    rpc = daemon.load_rpc(message, "--seconds", seconds, "--rate", 100)
+    over, rpc_over = (sorted(took_ms - timeout_ms for took_ms in each["failed_ms"]) for each in (load, rpc))
     decided = sorted(after_ms - timeout_ms for after_ms in load["decided_ms"])
     return {
         f"{prefix}deadline_ms": timeout_ms,
@@ -241,6 +243,8 @@ def late(
         f"{prefix}answered_late_p50_ms": rounded(quantile(over, 0.5)),
         f"{prefix}answered_late_p99_ms": rounded(quantile(over, 0.99)),
         f"{prefix}decided_late_p99_ms": rounded(quantile(decided, 0.99)),
+        f"{prefix}grpc_answered_late_p50_ms": rounded(quantile(rpc_over, 0.5)),
+        f"{prefix}grpc_answered_late_p99_ms": rounded(quantile(rpc_over, 0.99)),
     }
 
 

@@ -185,11 +185,12 @@ def way_to(served: Served, http: int, grpc: int, timeout_us: int = 0) -> Way:
     return Way(http, f"/v2/models/{served.name}/infer", body, headers, grpc)
 
 
-def message_to(served: Served) -> bytes:
+def message_to(served: Served, timeout_us: int = 0) -> bytes:
     """Return the same request for gRPC."""
     request, _ = protocol.methods(protocol.INFERENCE)["ModelInfer"]
     tensor = {"name": served.input, "datatype": served.datatype, "shape": list(served.frame.shape)}
-    made: bytes = request(
-        model_name=served.name, inputs=[tensor], raw_input_contents=[served.frame.tobytes()]
-    ).SerializeToString()
+    message = request(model_name=served.name, inputs=[tensor], raw_input_contents=[served.frame.tobytes()])
+    if timeout_us:
+        message.parameters["timeout"].int64_param = timeout_us
+    made: bytes = message.SerializeToString()
     return made
