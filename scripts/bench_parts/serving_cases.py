@@ -31,7 +31,7 @@ from serving_peers import Missing
 from serving_targets import Daemon, Process, Way, message_to
 
 Figures = dict[str, Any]
-# A server is saturated where more connections bring no more: each is asked on both, and its better one counts.
+# A server is saturated where more connections bring no more: each is asked on both, and the better counts.
 CONNECTIONS: Final = (8, 32)
 SECONDS: Final = 3.0
 GOAL: Final = (

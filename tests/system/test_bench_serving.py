@@ -34,6 +34,7 @@ def test_the_gateway_is_measured_at_every_door(parts: Any, tmp_path: Path) -> No
         late = cases.late(daemon, models, 0.3)
         assert late["deadlines_passed"] == 30
         assert late["decided_late_p99_ms"] >= 0
+        assert late["grpc_answered_late_p99_ms"] >= late["grpc_answered_late_p50_ms"] >= 0
         assert cases.leaving(daemon, models["slow"], 8)["work_done_for_them"] == 0
         assert cases.idle_connections(daemon, 20)["idle_connections"] == 20
         flat = cases.flatness(daemon, 100)
