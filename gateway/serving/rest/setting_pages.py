@@ -104,7 +104,7 @@ def set_logging(log: LogLevel, members: Members) -> None:
             raise Malformed(f"{name[:80]!a} is no setting: {', '.join(_LOG_NAMES)} are")
     now = logging_of(log.level)
     for name in ("log_file", "log_format"):
-        if name in members and members[name] != now[name]:
+        if members.get(name) not in (None, now[name]):
             raise NotSupported(f"{name} is set in the configuration, under log:")
     log.set_level(_level(members, log.level))
 
