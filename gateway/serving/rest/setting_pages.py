@@ -62,12 +62,12 @@ class SettingPages:
         return json_reply(dict(TRACE_TOLD))
 
     async def set_trace_settings(self, ask: Ask) -> Reply:
-        """Take settings that leave tracing off.
+        """Take settings that are as they are: nothing is traced.
 
         Raises:
             UnknownModel: Nothing has the name that the path says.
             Malformed: A setting is unknown.
-            NotSupported: Anything would be traced.
+            NotSupported: Any would be another.
         """
         self._check_model(ask)
         for name, value in read_object(ask.body, self._max_depth).items():

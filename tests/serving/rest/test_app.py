@@ -324,6 +324,10 @@ def test_traces_are_off_and_may_stay_so() -> None:
     assert now["trace_level"] == ["OFF"]
     for same in ({}, now, {"trace_level": None}, {"trace_level": "OFF"}):
         assert house.get("POST", "/v2/trace/setting", same).json == now
+    for other in ({"trace_level": ["TIMESTAMPS"]}, {"trace_level": ["OFF"], "trace_rate": "56"}):
+        got = house.get("POST", "/v2/trace/setting", other)
+        assert (got.status, got.json["label"]) == (400, "refused.not_supported")
+        assert got.json["error"].startswith(f"{list(other)[-1]} stays ")
 
 
 def test_cuda_memory_answers_what_example_programs_ask_first() -> None:
