@@ -59,7 +59,8 @@ def return_address(message: Message) -> ReturnAddress:
     if b'"response_topic"' not in message.payload:  # spares most of those without any from being parsed
         return ReturnAddress("", message.correlation)
     parameters = _parameters(message)
-    topic, correlation = parameters.get("response_topic", ""), parameters.get("correlation", "")
+    asked = (parameters.get("response_topic"), parameters.get("correlation"))
+    topic, correlation = ("" if value is None else value for value in asked)
     if not isinstance(topic, str) or not isinstance(correlation, str):
         raise Malformed("parameters: response_topic and correlation need text")
     try:
@@ -75,10 +76,10 @@ def return_address(message: Message) -> ReturnAddress:
 
 def _parameters(message: Message) -> dict[str, object]:
     said = read_object(message.payload[: header_length(message)], _DEEPEST)
-    parameters = said.get("parameters", {})
-    if not isinstance(parameters, dict):
+    parameters = said.get("parameters")
+    if not isinstance(parameters, dict | None):
         raise Malformed("parameters need an object")
-    return parameters
+    return parameters or {}
 
 
 def header_length(message: Message) -> int | None:

@@ -67,7 +67,7 @@ class AliasPages:
             load_now=member_flag(body, "load_now", "") is not False,
             force=member_flag(body, "force", "") or False,
         )
-        if "targets" not in body:
+        if body.get("targets") is None:
             raise Malformed(
                 "targets is missing: of model, version, weight each; none at all forgets the alias"
             )

@@ -35,7 +35,7 @@ MOST_TENSORS: Final = 1024
 _MOST_KEPT: Final = 1024
 _MOST_UINT64: Final = 2**64 - 1
 _DIGITS: Final = re.compile(r"[0-9]{1,12}")
-_PLAIN: Final = frozenset({bool, int, float, str})
+_PLAIN: Final = frozenset({bool, int, float, str, type(None)})
 _REGION_KEYS: Final = ("shared_memory_region", "shared_memory_byte_size", "shared_memory_offset")
 
 
@@ -83,7 +83,7 @@ def _kept(head: bytes, max_depth: int) -> tuple[tuple[_Said, ...], InferWords]:
 def _read(head: Buffer, max_depth: int) -> tuple[tuple[_Said, ...], InferWords]:
     """Return the inputs that JSON names, and everything else; with them, if none lies behind the JSON."""
     members = read_object(head, max_depth)
-    if "inputs" not in members:
+    if members.get("inputs") is None:
         raise Malformed("inputs is missing")
     parameters = member_object(members, "parameters", "")
     check_parameters(parameters, "parameters")
@@ -151,7 +151,7 @@ def read_sequence(parameters: Members) -> Sequence | None:
     """
     start = member_flag(parameters, "sequence_start", "parameters") or False
     end = member_flag(parameters, "sequence_end", "parameters") or False
-    found = parameters.get("sequence_id", 0)
+    found = parameters.get("sequence_id")
     if isinstance(found, str):
         name = member_text(parameters, "sequence_id", "parameters", 128) or ""
     else:
@@ -232,13 +232,14 @@ def _input(found: object, path: str) -> _Said:
     check_parameters(parameters, f"{path}.parameters")
     binary = member_whole(parameters, "binary_data_size", f"{path}.parameters")
     region = _region(parameters, f"{path}.parameters")
-    ways = ("data" in found) + (binary is not None) + (region is not None)
+    data = found.get("data")
+    ways = (data is not None) + (binary is not None) + (region is not None)
     if ways != 1:
         raise Malformed(
             f"{words} needs exactly one of data, binary_data_size and shared_memory_region, it has {ways}"
         )
-    if "data" in found:
-        return InputWords(name, datatype.name, shape, elements_in(found["data"], datatype, shape, words))
+    if data is not None:
+        return InputWords(name, datatype.name, shape, elements_in(data, datatype, shape, words))
     size = region.byte_size if region is not None else binary or 0
     if datatype.size:
         check_size(name, size, datatype.size * count)
@@ -261,6 +262,8 @@ def _shape(found: Members, path: str) -> tuple[int, ...]:
 
 def _region(parameters: Members, path: str) -> RegionPart | None:
     if not parameters or parameters.keys().isdisjoint(_REGION_KEYS):
+        return None
+    if all(parameters.get(key) is None for key in _REGION_KEYS):
         return None
     name = member_text(parameters, _REGION_KEYS[0], path)
     if name is None:

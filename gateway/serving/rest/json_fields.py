@@ -1,4 +1,7 @@
-"""Takes typed members out of JSON objects: a wrong kind is refused with the member's path. Pure."""
+"""Takes typed members out of JSON objects: a wrong kind is refused with the member's path. Pure.
+
+A member that is null counts as missing: many clients write all the members that they know.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ def member_text(members: Members, key: str, path: str, most: int = MOST_NAME) ->
         Malformed: It is none, or longer than ``most``.
     """
     found = members.get(key)
-    if found is None and key not in members:
+    if found is None:
         return None
     if not isinstance(found, str):
         raise Malformed(f"{_at(path, key)} needs text")
@@ -45,9 +48,9 @@ def member_flag(members: Members, key: str, path: str) -> bool | None:
     Raises:
         Malformed: It is something else.
     """
-    if key not in members:
+    found = members.get(key)
+    if found is None:
         return None
-    found = members[key]
     if not isinstance(found, bool):
         raise Malformed(f"{_at(path, key)} needs true or false")
     return found
@@ -59,9 +62,10 @@ def member_whole(members: Members, key: str, path: str, most: int = 2**63 - 1) -
     Raises:
         Malformed: It is something else.
     """
-    if key not in members:
+    said = members.get(key)
+    if said is None:
         return None
-    found = whole(members[key])
+    found = whole(said)
     if found is None:
         raise Malformed(f"{_at(path, key)} needs a whole number")
     if not 0 <= found <= most:
@@ -82,7 +86,9 @@ def member_object(members: Members, key: str, path: str) -> dict[str, object]:
     Raises:
         Malformed: It is something else.
     """
-    found = members.get(key, {})
+    found = members.get(key)
+    if found is None:
+        return {}
     if not isinstance(found, dict):
         raise Malformed(f"{_at(path, key)} needs an object")
     return found
@@ -94,7 +100,9 @@ def member_list(members: Members, key: str, path: str, most: int) -> list[object
     Raises:
         Malformed: It is something else, or has more than ``most`` elements.
     """
-    found = members.get(key, [])
+    found = members.get(key)
+    if found is None:
+        return []
     if not isinstance(found, list):
         raise Malformed(f"{_at(path, key)} needs an array")
     if len(found) > most:

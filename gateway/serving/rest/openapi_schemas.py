@@ -29,11 +29,25 @@ def members(properties: dict[str, Schema], *optional: str, **more: Any) -> Schem
     return {"type": "object", "properties": properties, **needs, **more}
 
 
+def sent(properties: dict[str, Schema], *optional: str, **more: Any) -> Schema:
+    """Return the schema of an object that comes here: what is ``optional`` may be null as well."""
+    found = {name: or_null(each) if name in optional else each for name, each in properties.items()}
+    return members(found, *optional, **more)
+
+
+def or_null(schema: Schema) -> Schema:
+    """Return a schema that null fits too, which counts as nothing."""
+    kind = schema.get("type")
+    if kind is None:
+        return {"anyOf": [schema, {"type": "null"}]}
+    return {**schema, "type": [*([kind] if isinstance(kind, str) else kind), "null"]}
+
+
 def region_schema(most_bytes: int) -> Schema:
     """Return the schema of a region to register."""
     key = {"type": "string", "pattern": "^/?[A-Za-z0-9_][A-Za-z0-9_.:@=+,~-]{0,253}$"}
     size = {"type": "integer", "minimum": 1, "maximum": most_bytes}
-    return members({"key": key, "offset": COUNT, "byte_size": size}, "offset")
+    return sent({"key": key, "offset": COUNT, "byte_size": size}, "offset")
 
 
 def named(name: str) -> Schema:
@@ -43,7 +57,10 @@ def named(name: str) -> Schema:
 
 _VALUE: Final[Schema] = {"type": ["boolean", "number", "string"]}
 # Reserved names are refused, and so is everything that is no plain value.
-_MORE: Final[Schema] = {"additionalProperties": _VALUE, "propertyNames": {"not": {"pattern": "^triton_"}}}
+_MORE: Final[Schema] = {
+    "additionalProperties": or_null(_VALUE),
+    "propertyNames": {"not": {"pattern": "^triton_"}},
+}
 _SHAPE: Final[Schema] = listed({"type": "integer", "minimum": 0, "maximum": 2**31 - 1}, maxItems=MOST_AXES)
 _REGION: Final[dict[str, Schema]] = {
     "shared_memory_region": {"type": "string", "maxLength": MOST_NAME},
@@ -53,14 +70,13 @@ _REGION: Final[dict[str, Schema]] = {
 _TENSOR: Final[Schema] = members(
     {"name": TEXT, "datatype": {"enum": list(DATATYPES)}, "shape": listed({"type": "integer"})}
 )
-_TARGET: Final[Schema] = members(
-    {
-        "model": NAME,
-        "version": {"type": "string", "maxLength": MOST_NAME},
-        "weight": {"type": "integer", "minimum": 0, "maximum": 10_000},
-    },
-    *("version", "weight"),
-)
+_TARGET_MEMBERS: Final[dict[str, Schema]] = {
+    "model": NAME,
+    "version": {"type": "string", "maxLength": MOST_NAME},
+    "weight": {"type": "integer", "minimum": 0, "maximum": 10_000},
+}
+_TARGET: Final[Schema] = members(_TARGET_MEMBERS, "version", "weight")
+_WANTED_TARGET: Final[Schema] = sent(_TARGET_MEMBERS, "version", "weight")
 _ALIAS: Final[Schema] = members(
     {
         "name": TEXT,
@@ -72,10 +88,10 @@ _ALIAS: Final[Schema] = members(
 )
 _DURATION: Final[Schema] = members({"count": COUNT, "ns": COUNT})
 
-_REQUEST: Final[Schema] = members(
+_REQUEST: Final[Schema] = sent(
     {
         "id": {"type": "string", "maxLength": MOST_NAME},
-        "parameters": members(
+        "parameters": sent(
             {
                 "binary_data_output": FLAG,
                 "timeout": {
@@ -103,21 +119,21 @@ _REQUEST: Final[Schema] = members(
     },
     *("id", "parameters", "outputs"),
 )
-_INPUT: Final[Schema] = members(
+_INPUT: Final[Schema] = sent(
     {
         "name": NAME,
         "datatype": {"enum": list(DATATYPES)},
         "shape": _SHAPE,
-        "parameters": members({"binary_data_size": COUNT, **_REGION}, "binary_data_size", *_REGION, **_MORE),
+        "parameters": sent({"binary_data_size": COUNT, **_REGION}, "binary_data_size", *_REGION, **_MORE),
         "data": {"type": "array", "description": "Flat, or nested as the shape says."},
     },
     *("parameters", "data"),
     description="Exactly one of data, binary_data_size and shared_memory_region says where the elements are.",
 )
-_OUTPUT: Final[Schema] = members(
+_OUTPUT: Final[Schema] = sent(
     {
         "name": NAME,
-        "parameters": members(
+        "parameters": sent(
             {
                 "binary_data": FLAG,
                 "classification": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
@@ -174,8 +190,9 @@ _STATISTICS: Final[Schema] = members(
     }
 )
 
+_MORE_THAN_NONE: Final[Schema] = {"type": "integer", "minimum": 1}
 _LOG_CHANGE: Final[Schema] = {
-    **members(
+    **sent(
         {
             "log_file": {"const": ""},
             "log_info": FLAG,
@@ -190,8 +207,8 @@ _LOG_CHANGE: Final[Schema] = {
     "not": {
         "anyOf": [
             members({"log_info": {"const": True}, "log_warning": {"const": False}}),
-            members({"log_verbose_level": {"minimum": 1}, "log_info": {"const": False}}),
-            members({"log_verbose_level": {"minimum": 1}, "log_warning": {"const": False}}),
+            members({"log_verbose_level": _MORE_THAN_NONE, "log_info": {"const": False}}),
+            members({"log_verbose_level": _MORE_THAN_NONE, "log_warning": {"const": False}}),
         ]
     },
 }
@@ -228,7 +245,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
         {"name": TEXT, "platform": TEXT, "max_batch_size": COUNT}, additionalProperties=True
     ),
     "Statistics": _STATISTICS,
-    "IndexRequest": members({"ready": FLAG}, "ready"),
+    "IndexRequest": sent({"ready": FLAG}, "ready"),
     "Index": listed(
         members(
             {
@@ -241,18 +258,18 @@ SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "Aliases": listed(_ALIAS),
     "Alias": _ALIAS,
-    "AliasChange": members(
+    "AliasChange": sent(
         {
-            "targets": listed(_TARGET, maxItems=64),
-            "expected": {"anyOf": [listed(_TARGET, maxItems=64), {"type": "null"}]},
+            "targets": listed(_WANTED_TARGET, maxItems=64),
+            "expected": listed(_WANTED_TARGET, maxItems=64),
             "load_now": FLAG,
             "force": FLAG,
         },
         *("expected", "load_now", "force"),
     ),
-    "LoadRequest": members({"parameters": {"type": "object"}}, "parameters"),
-    "UnloadRequest": members(
-        {"parameters": members({"unload_dependents": FLAG}, "unload_dependents")}, "parameters"
+    "LoadRequest": sent({"parameters": {"type": "object"}}, "parameters"),
+    "UnloadRequest": sent(
+        {"parameters": sent({"unload_dependents": FLAG}, "unload_dependents")}, "parameters"
     ),
     "LogSettings": members(
         {

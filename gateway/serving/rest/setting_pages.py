@@ -62,12 +62,12 @@ class SettingPages:
         return json_reply(dict(TRACE_TOLD))
 
     async def set_trace_settings(self, ask: Ask) -> Reply:
-        """Take settings that leave tracing off.
+        """Take settings that are as they are: nothing is traced.
 
         Raises:
             UnknownModel: Nothing has the name that the path says.
             Malformed: A setting is unknown.
-            NotSupported: Anything would be traced.
+            NotSupported: Any would be another.
         """
         self._check_model(ask)
         for name, value in read_object(ask.body, self._max_depth).items():
@@ -104,7 +104,7 @@ def set_logging(log: LogLevel, members: Members) -> None:
             raise Malformed(f"{name[:80]!a} is no setting: {', '.join(_LOG_NAMES)} are")
     now = logging_of(log.level)
     for name in ("log_file", "log_format"):
-        if name in members and members[name] != now[name]:
+        if members.get(name) not in (None, now[name]):
             raise NotSupported(f"{name} is set in the configuration, under log:")
     log.set_level(_level(members, log.level))
 

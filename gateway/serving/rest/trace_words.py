@@ -20,7 +20,7 @@ TRACE_TOLD: Final[Mapping[str, object]] = {**TRACE, "trace_level": ["OFF"]}
 
 
 def check_trace(name: str, values: Sequence[object]) -> None:
-    """See that a setting leaves tracing off.
+    """See that a setting stays as it is.
 
     Args:
         name: The setting.
@@ -28,9 +28,9 @@ def check_trace(name: str, values: Sequence[object]) -> None:
 
     Raises:
         Malformed: There is no such setting.
-        NotSupported: Something would be traced.
+        NotSupported: It would be another than now. As nothing is traced, a rate or a count would not be kept.
     """
     if name not in TRACE:
         raise Malformed(f"{name[:80]!a} is no setting: {', '.join(TRACE)} are")
     if list(values) not in ([], [TRACE[name]]):
-        raise NotSupported("requests are not traced: only settings that leave tracing off are taken")
+        raise NotSupported(f"{name} stays {TRACE[name]!r}: requests are not traced, whatever is set")

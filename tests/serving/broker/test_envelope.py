@@ -64,6 +64,8 @@ def test_a_json_header_before_binary_tensors_says_it_too() -> None:
 
 def test_a_request_may_name_no_topic() -> None:
     assert return_address(request(correlation=b"7")) == ReturnAddress("", b"7")
+    for null in (in_json(response_topic=None, correlation=None), b'{"parameters":null,"x":"response_topic"}'):
+        assert return_address(request(null)).topic == ""
 
 
 @pytest.mark.parametrize(

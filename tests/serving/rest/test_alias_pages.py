@@ -78,6 +78,7 @@ def test_a_change_that_expects_something_else_changes_nothing() -> None:
     ("body", "words"),
     [
         ({}, "targets is missing"),
+        ({"targets": None}, "targets is missing"),
         ({"targets": [{}]}, r"targets\[0\].model"),
         ({"targets": ["yard"]}, r"targets\[0\] needs an object"),
         ({"targets": [SEVEN | {"weight": -1}]}, "from 0 to 10000"),

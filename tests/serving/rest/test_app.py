@@ -286,6 +286,11 @@ def test_the_repository_lists_loads_and_unloads() -> None:
     parameters = {"config": "{}", "file:1/model.onnx": "AAAA"}
     assert house.get("POST", "/v2/repository/models/add_sub/load", {"parameters": parameters}).status == 200
     assert house.models.loaded == [("add_sub", parameters)]
+    for null in ({"parameters": None}, {"parameters": {"unload_dependents": None}}):
+        assert house.get("POST", "/v2/repository/models/add_sub/unload", null).status == 200
+    assert house.get("POST", "/v2/repository/models/add_sub/load", {"parameters": None}).status == 200
+    assert house.models.loaded[1:] == [("add_sub", {})]
+    assert house.get("POST", "/v2/repository/index", {"ready": None}).json == every
     asked = {"parameters": {"unload_dependents": True}}
     assert house.get("POST", "/v2/repository/models/add_sub/unload", asked).status == 200
 
@@ -296,6 +301,7 @@ def test_the_log_level_is_told_and_changed_in_the_protocols_words() -> None:
     assert (before["log_info"], before["log_verbose_level"]) == (True, 0)
     for change, level in (
         ({"log_verbose_level": 1}, Level.DEBUG),
+        ({"log_verbose_level": None, "log_file": None, "log_error": None}, Level.DEBUG),
         ({"log_info": False}, Level.WARNING),
         ({"log_warning": False}, Level.ERROR),
         ({"log_info": True}, Level.INFO),
@@ -308,7 +314,8 @@ def test_the_log_level_is_told_and_changed_in_the_protocols_words() -> None:
         got = house.get("POST", "/v2/logging", change)
         assert (got.status, house.log.level) == (200, level)
         assert got.json == house.get("GET", "/v2/logging").json
-        assert change.items() <= got.json.items()
+        said = {name: value for name, value in change.items() if value is not None}
+        assert said.items() <= got.json.items()
 
 
 def test_traces_are_off_and_may_stay_so() -> None:
@@ -317,6 +324,10 @@ def test_traces_are_off_and_may_stay_so() -> None:
     assert now["trace_level"] == ["OFF"]
     for same in ({}, now, {"trace_level": None}, {"trace_level": "OFF"}):
         assert house.get("POST", "/v2/trace/setting", same).json == now
+    for other in ({"trace_level": ["TIMESTAMPS"]}, {"trace_level": ["OFF"], "trace_rate": "56"}):
+        got = house.get("POST", "/v2/trace/setting", other)
+        assert (got.status, got.json["label"]) == (400, "refused.not_supported")
+        assert got.json["error"].startswith(f"{list(other)[-1]} stays ")
 
 
 def test_cuda_memory_answers_what_example_programs_ask_first() -> None:

@@ -58,6 +58,23 @@ def test_a_request_in_json_is_read_whole() -> None:
     assert words.sequence == Sequence(str(2**64 - 1), start=True)
 
 
+def test_members_that_are_null_count_as_missing() -> None:
+    """As clients have it that write every member that they know."""
+    names = ("timeout", "priority", "sequence_id", "sequence_start", "binary_data_output", "content_type")
+    nulls: dict[str, Any] = dict.fromkeys(names)
+    region = dict.fromkeys(("shared_memory_region", "shared_memory_byte_size", "shared_memory_offset"))
+    given = {**X, "data": [1, -1]}
+    bare = read({"inputs": [given], "outputs": [{"name": "y"}]})
+    for parameters in (None, nulls):
+        asked = {"name": "y", "parameters": parameters and {"binary_data": None, **region}, "shape": None}
+        inputs = [{**given, "parameters": parameters and {"binary_data_size": None, **region}}]
+        full = read({"id": None, "parameters": parameters, "inputs": inputs, "outputs": [asked]})
+        assert full == bare
+    assert read({"inputs": [given], "outputs": None}) == read({"inputs": [given]})
+    behind = {**X, "data": None, "parameters": {"binary_data_size": 4}}
+    assert read({"inputs": [behind]}, b"\x01\x00\xff\xff").inputs == bare.inputs
+
+
 def test_binary_tensors_are_views_on_the_body_in_the_order_of_their_inputs() -> None:
     inputs = [
         with_parameters(binary_data_size=4),
@@ -124,7 +141,10 @@ def test_the_same_json_before_other_bytes_says_other_tensors() -> None:
         ({"inputs": [{"shape": [1], "datatype": "INT8", "data": [1]}]}, b"", "name is missing"),
         ({"inputs": [{"name": "x", "datatype": "INT8", "data": [1]}]}, b"", "shape is missing"),
         ({"inputs": [], "parameters": {"triton_x": 1}}, b"", "reserved"),
-        ({"inputs": [], "parameters": {"a": None}}, b"", "needs true, false, a number or text"),
+        ({"inputs": [], "parameters": {"a": {}}}, b"", "needs true, false, a number or text"),
+        ({"inputs": None}, b"", "inputs is missing"),
+        ({"inputs": [{**X, "data": None}]}, b"", "exactly one"),
+        ({"inputs": [{**X, "name": None, "data": [1, 2]}]}, b"", "name is missing"),
         ({"inputs": [], "parameters": {"timeout": -1}}, b"", "from 0"),
         ({"inputs": [], "parameters": {"timeout": "1"}}, b"", "whole number"),
         ({"inputs": [], "parameters": {"priority": -1}}, b"", "from 0"),
