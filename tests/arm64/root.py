@@ -22,7 +22,7 @@ from tests.rules.tree import ROOT
 
 SUITE: Final = "bookworm"
 _PLACE: Final = Path("/var/tmp/gateway-arm64")
-_LIMIT_S: Final = 110  # a hanging test ends everything after 120
+_LIMIT_S: Final = 110
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PACKAGES: Final = (
     "python3.11-minimal",

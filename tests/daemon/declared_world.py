@@ -222,7 +222,7 @@ async def world(folder: Path, settings: Settings) -> AsyncIterator[World]:
         await made.catalog.close(deadline_s)
 
 
-def lived(test: Callable[[], Any], limit_s: float = 60.0) -> None:
+def lived(test: Callable[[], Any], limit_s: float = 180.0) -> None:
     """Run a test's coroutine function within a limit."""
     asyncio.run(asyncio.wait_for(test(), limit_s))
 

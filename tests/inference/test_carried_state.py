@@ -30,7 +30,7 @@ Predictions = list[dict[str, JsonValue] | None]
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 60))
+    asyncio.run(asyncio.wait_for(test, 180))
 
 
 async def _hear(dataplane: DataPlane, stream: str, chunk: bytes, arrived_s: float) -> Outcome:

@@ -134,7 +134,7 @@ def test_every_end_names_its_stage(tmp_path: Path) -> None:
         (folder(tmp_path / "foreign", onnx_writer.foreign), ("load",), {}),
         # ONNX Runtime 1.23, the last for Python 3.10, computes what is constant while it loads.
         (folder(tmp_path / "bomb", onnx_writer.bomb), ("warm_up", "load"), {}),
-        (folder(tmp_path / "endless", onnx_writer.endless), ("warm_up",), {"timeout_s": 4.0}),
+        (folder(tmp_path / "endless", onnx_writer.endless), ("warm_up",), {"timeout_s": 10.0}),
     ]
     for at, stages, limits in cases:
         error = refused(spec(at), **limits)

@@ -35,7 +35,7 @@ def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 60))
+    asyncio.run(asyncio.wait_for(test, 180))
 
 
 async def until(holds: Callable[[], bool]) -> None:

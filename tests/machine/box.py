@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-LIMIT_S: Final = float(os.environ.get("TEST_LIMIT_S", "60"))
+LIMIT_S: Final = float(os.environ.get("TEST_LIMIT_S", "180"))
 NEEDS: Final = ("root", "systemd-nspawn", "unshare", "nsenter", "mount")
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the container forbids, and a machine of its own would not.

@@ -124,7 +124,7 @@ async def place(priority: PrioritySettings) -> AsyncIterator[Place]:
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 60))
+    asyncio.run(asyncio.wait_for(test, 180))
 
 
 async def queue_up(where: Place, wanted: list[tuple[str, int]]) -> list[asyncio.Task[object]]:
