@@ -21,12 +21,12 @@ from gateway.inference.limits import PoolLimits
 from gateway.inference.loaded import LoadSpec
 from gateway.inference.pool import Pool
 from gateway.inference.request import RequestState
-from gateway.operations.kernel_bytes import kernel_bytes
 from gateway.operations.restart import RestartLimits
 from tests import onnx_writer, tflite_writer
 from tests.children import children
 from tests.inference import model_folders
 from tests.inference.bench_of_lanes import PLUGINS, ROOT, payload, request, serving
+from tests.inference.held import held_bytes
 from tests.inference.test_scheduler import Answers, run, until
 
 _BIG = 2236  # four weights of this square are 80 MB of float32
@@ -82,7 +82,7 @@ def _oom_score(pid: int) -> str:
 
 
 def _pss(pool: Pool) -> int:
-    return sum(kernel_bytes(f"/proc/{lane.pid}/smaps_rollup", "Pss") for lane in pool.lanes)
+    return sum(held_bytes(lane.pid) for lane in pool.lanes)
 
 
 @pytest.mark.parametrize("model", ["motion-int8", "motion-int8-onnx"])

@@ -2,7 +2,8 @@
 
 What makes a request malformed (RFC 9113, 8.1.1) ends that request. The library would end the connection,
 and so every other request: its checks of fields and lengths are off, and those of ``request_fields`` and
-of the exchange are in their place. Frames, states, windows and compression stay its own.
+of the exchange are in their place. A client's farewell (GOAWAY) is told, and ends nothing: the library
+would answer no more. Frames, states, windows and compression stay its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 
 from h2.config import H2Configuration
 from h2.connection import AllowedStreamIDs, H2Connection
+from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, Event
 from h2.settings import SettingCodes, Settings
 from h2.stream import H2Stream
 
@@ -29,6 +32,11 @@ class Machine(H2Connection):
         # The one way to do so: it has no setting. A library without this method checks as it likes.
         stream._initialize_content_length = _know_no_length  # type: ignore[method-assign]  # noqa: SLF001
         return stream
+
+    def _receive_goaway_frame(self, frame: Any) -> tuple[list[Any], list[Event]]:
+        event = ConnectionTerminated()
+        event.error_code = ErrorCodes.NO_ERROR if frame.error_code == 0 else ErrorCodes.PROTOCOL_ERROR
+        return [], [event]
 
 
 def machine_of(limits: HttpLimits) -> Machine:

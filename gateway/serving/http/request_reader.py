@@ -7,6 +7,7 @@ request is looked at before that request is answered, and every buffer here is b
 
 from __future__ import annotations
 
+import contextlib
 import re
 from enum import Enum
 from typing import Final, Protocol
@@ -239,11 +240,12 @@ class RequestReader:
     def _feed_head(self, head: bytes) -> None:
         if not _REQUEST_LINE.match(head):
             raise Malformed("this is no HTTP request: method, target and HTTP/1.1, one space between")
-        try:
+        with contextlib.suppress(_OfferedError):
             self._feed(head)
-        except _OfferedError:
-            self._parser = httptools.HttpRequestParser(self)
-            self._feed(_OFFER.sub(b"\r\nupgrade-offered:", head))
+            return
+        # Behind the block, as what the parser raises would be told apart no more within it.
+        self._parser = httptools.HttpRequestParser(self)
+        self._feed(_OFFER.sub(b"\r\nupgrade-offered:", head))
 
     def _feed(self, data: bytes) -> None:
         try:

@@ -223,7 +223,10 @@ class Speaker2:
             encoder = self._machine.encoder
             encoder.header_table_size = min(encoder.header_table_size, _TABLE_BYTES)
         elif isinstance(event, ConnectionTerminated):
-            self._end(ErrorCodes.NO_ERROR, "")
+            # Who only says that it asks nothing more waits for what it has asked.
+            self._is_retiring = True
+            if event.error_code or not self._exchanges:
+                self._end(ErrorCodes.NO_ERROR, "")
 
     def _request(self, event: RequestReceived) -> None:
         stream = event.stream_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import ssl
 from pathlib import Path
 from typing import Any
@@ -34,16 +35,20 @@ def _numbers(tmp_path: Path) -> Path:
 def told(capfd: pytest.CaptureFixture[str], *arguments: object) -> Any:
     code = main(["infer", *map(str, arguments), "--json"])
     out, err = capfd.readouterr()
-    assert (code, err) == (ExitCode.OK, "")
+    assert (code, of_command(err)) == (ExitCode.OK, [])
     return json.loads(out)
+
+
+def of_command(err: str) -> list[str]:
+    """Return the lines of the command: the servers of the tests log there too, before them and after them."""
+    return [line for line in err.splitlines() if not re.match(r"\d\d:\d\d:\d\d\.\d{3} ", line)]
 
 
 def refused(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[ExitCode, str, str]:
     code = main(["infer", *map(str, arguments), "--json"])
     out, err = capfd.readouterr()
     assert out == ""
-    # The servers of the tests log there too, from their threads, before it and after it.
-    (error,) = (json.loads(line)["error"] for line in err.splitlines() if line.startswith('{"error": '))
+    (error,) = (json.loads(line)["error"] for line in of_command(err))
     return ExitCode(code), error["label"], error["message"]
 
 

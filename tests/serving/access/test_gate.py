@@ -20,6 +20,7 @@ from gateway.serving.access.gate import Gate
 from gateway.serving.access.opening import check_bound, configured_policy, gate_of
 from gateway.serving.access.peer import Peer
 from gateway.serving.access.policy import policy_of
+from tests.serving.said import parsed
 
 LOOPBACK = Peer("127.0.0.1", is_local=True, host="127.0.0.1:8080")
 OUTSIDE = Peer("192.0.2.7", is_encrypted=True)
@@ -52,11 +53,7 @@ Lines = Callable[[], list[dict[str, Any]]]
 @pytest.fixture
 def lines(capfd: pytest.CaptureFixture[str]) -> Lines:
     log.configure(replace(LogSettings(), format="json", interval_s=0.0))
-
-    def read() -> list[dict[str, Any]]:
-        return [json.loads(line) for line in capfd.readouterr().err.splitlines()]
-
-    return read
+    return lambda: parsed(capfd.readouterr().err)
 
 
 @pytest.fixture(autouse=True)

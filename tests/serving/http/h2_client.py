@@ -15,6 +15,7 @@ from h2.events import (
     DataReceived,
     Event,
     InformationalResponseReceived,
+    PingAckReceived,
     ResponseReceived,
     StreamEnded,
     StreamReset,
@@ -57,6 +58,7 @@ class H2Client:
         self.responses: dict[int, Response] = {}
         self.goaway: ConnectionTerminated | None = None
         self.has_ended = False
+        self.pongs = 0
         self._takes = takes
 
     def begin(self) -> None:
@@ -149,6 +151,9 @@ class H2Client:
     def _note(self, event: Event) -> None:
         if isinstance(event, ConnectionTerminated):
             self.goaway = event
+            return
+        if isinstance(event, PingAckReceived):
+            self.pongs += 1
             return
         response = self.responses.setdefault(getattr(event, "stream_id", 0) or 0, Response())
         if isinstance(event, InformationalResponseReceived):

@@ -123,7 +123,8 @@ def test_what_the_library_would_refuse_has_a_flaw() -> None:
     for _ in range(20_000):
         fields = _spoiled(chance)
         for flaw_of, are_trailers in ((flaw_of_request, False), (flaw_of_trailers, True)):
-            if not flaw_of(fields):
+            # Of a tunnel, which is not served, its versions think differently.
+            if not flaw_of(fields) and (b":method", b"CONNECT") not in fields:
                 sound += 1
                 assert _is_sound_to_library(fields, are_trailers=are_trailers), fields
     assert 2000 < sound < 38_000

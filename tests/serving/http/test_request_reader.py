@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 
 import h11
@@ -86,6 +87,9 @@ SMUGGLED = {
     "a space in the target": b"GET /a b HTTP/1.1\r\nhost: x\r\n\r\n",
     "a control in the target": b"GET /\x01 HTTP/1.1\r\nhost: x\r\n\r\n",
     "a small method": b"get / HTTP/1.1\r\nhost: x\r\n\r\n",
+    "an offer without a host": b"GET / HTTP/1.1\r\nupgrade: h2c\r\n\r\n",
+    "an offer with two lengths": b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: h2c\r\ncontent-length: 1\r\n"
+    b"content-length: 2\r\n\r\n12",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "a chunk with LF": CHUNKED + b"3\nabc\r\n0\r\n\r\n",
     "a chunk in C's words": CHUNKED + b"0x3\r\nabc\r\n0\r\n\r\n",
@@ -292,3 +296,65 @@ def test_sound_requests_with_a_few_bytes_changed_give_requests_or_one_error() ->
             )
         refused += read(bytes(changed), rng.randrange(len(changed)))[1] is not None
     assert 500 < refused < 3000
+
+
+SOUND = (
+    b"GET /a HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n",
+    b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+    b"POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\ny: z\r\n\r\n",
+)
+TOKENS = (
+    *(b"\r\n", b"\n", b"\r", b" ", b"\t", b"\0", b":", b",", b";", b"0", b"1", b"-", b"0x", b"\x0b", b"\xff"),
+    *(b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: identity\r\n"),
+    *(
+        b"Host: y\r\n",
+        b"Connection: close\r\n",
+        b"Upgrade: h2c\r\n",
+        b"Expect: 100-continue\r\n",
+        b"HTTP/1.0",
+    ),
+)
+
+
+def _spoiled(rng: random.Random) -> bytes:
+    sent = bytearray(b"".join(rng.choice(SOUND) for _ in range(rng.randint(1, 3))))
+    for _ in range(rng.randint(1, 3)):
+        at, token = rng.randrange(len(sent) + 1), rng.choice(TOKENS)
+        sent[at : at + rng.choice((0, len(token), 3))] = token if rng.random() < 0.8 else b""
+    return bytes(sent)
+
+
+def test_what_another_parser_would_read_differently_is_refused() -> None:
+    rng = random.Random(11)
+    read_by_both = refused = 0
+    for _ in range(6000):
+        sent = _spoiled(rng)
+        seen, error = read(sent, rng.randrange(len(sent)))
+        refused += error is not None
+        for ours, theirs in zip(seen.requests, _all_by_h11(sent), strict=False):
+            assert (ours[0], ours[1], ours[3]) == theirs, sent
+            read_by_both += 1
+    assert refused > 2000
+    assert read_by_both > 2000
+
+
+def _all_by_h11(sent: bytes) -> list[tuple[str, bytes, bytes]]:
+    """Return what h11 reads of requests up to the first that it refuses."""
+    machine = h11.Connection(h11.SERVER)
+    machine.receive_data(sent)
+    found: list[tuple[str, bytes, bytes]] = []
+    head, body = ("", b""), b""
+    with contextlib.suppress(h11.RemoteProtocolError):
+        while (event := machine.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+            if isinstance(event, h11.Request):
+                head, body = (event.method.decode(), event.target), b""
+            elif isinstance(event, h11.Data):
+                body += bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                found.append((*head, body))
+                machine.send(h11.Response(status_code=200, headers=[("content-length", "0")]))
+                machine.send(h11.EndOfMessage())
+                if h11.MUST_CLOSE in (machine.our_state, machine.their_state):
+                    break
+                machine.start_next_cycle()
+    return found
