@@ -61,7 +61,7 @@ def kill(daemon: Daemon, *indexes: int) -> None:
 
     def are_back() -> bool:
         (held,) = (each["lanes"] for each in daemon.status()["models"] if each["name"] == "motion")
-        return len({*held["pids"]} - gone) == held["ready"] == len(lanes)
+        return (len({*held["pids"]} - gone), held["ready"]) == (len(lanes), len(lanes))
 
     until(are_back, "as many lanes as before")
 
