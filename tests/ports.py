@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 _FIRST: Final = 10_000
-_BLOCK: Final = 200
+_BLOCK: Final = 500
 _KERNELS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 

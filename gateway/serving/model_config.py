@@ -19,6 +19,11 @@ _BACKENDS: Final[Mapping[str, str]] = {
     "tensorflow_lite": "tflite",
 }
 
+# Fewer are rather a window of readings.
+_LEAST_PIXELS: Final = 8
+_PICTURE_AXES: Final = 3
+_CHANNELS: Final = frozenset({1, 3})
+
 
 def model_config(view: ModelView) -> Document:
     """Return the configuration of a model: snake_case names, ``TYPE_*`` words, numbers as numbers.
@@ -54,7 +59,18 @@ def _numbers(versions: tuple[str, ...]) -> list[int]:
 
 
 def _input(tensor: TensorView, *, batched: bool) -> Document:
-    return {**_tensor(tensor, batched=batched), "format": "FORMAT_NONE", "optional": tensor.optional}
+    sizes = tensor.shape[1:] if batched else tensor.shape
+    return {**_tensor(tensor, batched=batched), "format": _format(sizes), "optional": tensor.optional}
+
+
+def _format(sizes: tuple[int, ...]) -> str:
+    """Return where the channels of a picture are, if its sizes tell: who sends pictures asks for it."""
+    if len(sizes) == _PICTURE_AXES:
+        if sizes[2] in _CHANNELS and min(sizes[:2]) >= _LEAST_PIXELS:
+            return "FORMAT_NHWC"
+        if sizes[0] in _CHANNELS and min(sizes[1:]) >= _LEAST_PIXELS:
+            return "FORMAT_NCHW"
+    return "FORMAT_NONE"
 
 
 def _output(tensor: TensorView, *, batched: bool) -> Document:

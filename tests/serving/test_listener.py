@@ -38,7 +38,7 @@ def serve(
 
     before = open_files()
     asyncio.run(run())
-    assert open_files() == before
+    assert open_files() <= before  # threads that gRPC left may close theirs meanwhile, and open none
 
 
 def open_files() -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from gateway.serving.model_config import model_config
 from gateway.serving.model_view import ModelView, TensorView
@@ -60,3 +63,21 @@ def test_a_carried_state_makes_sequences() -> None:
     config = model_config(replace(VIEW, inputs=states))
     assert "sequence_batching" in config
     assert "dynamic_batching" not in config
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ((224, 224, 3), "FORMAT_NHWC"),
+        ((28, 28, 1), "FORMAT_NHWC"),
+        ((3, 224, 160), "FORMAT_NCHW"),
+        ((1, 28, 28), "FORMAT_NCHW"),
+        *(((100, 6), "FORMAT_NONE"), ((1, 100, 6), "FORMAT_NONE"), ((3, 224, 3), "FORMAT_NONE")),
+        *(((-1, -1, 3), "FORMAT_NONE"), ((4, 64, 64), "FORMAT_NONE"), ((1, 3, 224, 224), "FORMAT_NONE")),
+    ],
+)
+def test_a_picture_says_where_its_channels_are_if_its_sizes_tell(sizes: tuple[int, ...], said: str) -> None:
+    for rows, shape in ((4, (-1, *sizes)), (0, sizes)):
+        view = replace(VIEW, inputs=(TensorView("x", "FP32", shape),), max_batch_rows=rows)
+        inputs: Any = model_config(view)["input"]
+        assert [each["format"] for each in inputs] == [said]

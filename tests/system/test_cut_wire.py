@@ -75,7 +75,7 @@ def test_results_made_while_the_wire_is_cut_wait_and_come_once_it_is_mended(
     client.subscribe("gw/test/results/#")
     with (
         _wire(broker.port) as wire,
-        Daemon(tmp_path, CONFIG, wire.url, PYTHONPATH=PYTHONPATH) as daemon,
+        Daemon(tmp_path, CONFIG, wire.url, PYTHONPATH=PYTHONPATH, TROUBLE_SLOW_S="0.6") as daemon,
     ):
         daemon.ready()
         subscribed(broker, TOPIC)

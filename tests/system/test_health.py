@@ -14,7 +14,7 @@ from tests.system.running import MODELS, Client, Daemon, subscribed, until
 CONFIG = f"""
 gateway: {{id: test}}
 models:
-  motion: {{path: {MODELS}/motion-int8, run_timeout_s: 4}}
+  motion: {{path: {MODELS}/motion-int8, run_timeout_s: 8}}
 pipelines:
   moves: {{model: motion, ttl_ms: 20000}}
 sensors:

@@ -53,12 +53,17 @@ def door_of(folder: Path) -> str:
 
 
 def kill(daemon: Daemon, *indexes: int) -> None:
-    """Kill lanes of the model, and wait until there are as many as before."""
+    """Kill lanes of the model, and wait until as many are ready as before: one that starts is none yet."""
     lanes = daemon.lanes("motion")
     gone = {lanes[index] for index in indexes}
     for pid in gone:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: len({*daemon.lanes("motion")} - gone) == len(lanes), "as many lanes as before")
+
+    def are_back() -> bool:
+        (held,) = (each["lanes"] for each in daemon.status()["models"] if each["name"] == "motion")
+        return (len({*held["pids"]} - gone), held["ready"]) == (len(lanes), len(lanes))
+
+    until(are_back, "as many lanes as before")
 
 
 def restarts(daemon: Daemon) -> int:

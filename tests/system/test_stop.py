@@ -26,7 +26,7 @@ def test_a_stop_in_the_middle_of_work_is_quick_and_accounts_for_every_frame(
     tmp_path: Path, broker: Broker, client: Client
 ) -> None:
     client.subscribe("gw/test/results/#")
-    with Daemon(tmp_path, CONFIG, broker.url, PYTHONPATH=PYTHONPATH) as daemon:
+    with Daemon(tmp_path, CONFIG, broker.url, PYTHONPATH=PYTHONPATH, TROUBLE_SLOW_S="0.5") as daemon:
         daemon.ready()
         subscribed(broker, TOPIC)
         client.publish(TOPIC, window(), id="quick")

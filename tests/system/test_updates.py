@@ -70,7 +70,7 @@ def test_a_release_that_is_slow_is_sent_back_from_its_bake(
     slow = author.release("motion-int8", "motion", 1, ("  - window:", "  - trouble\n  - window:"))
     author.publish()
     settings = CONFIG + author.settings(bake={"requests": 10_000})
-    with Daemon(tmp_path, settings, broker.url, PYTHONPATH=PLUGINS, TROUBLE_SLOW_S="0.02") as daemon:
+    with Daemon(tmp_path, settings, broker.url, PYTHONPATH=PLUGINS, TROUBLE_SLOW_S="0.06") as daemon:
         daemon.ready()
         subscribed(broker, "watch/motion")
         frames.send(80, SLOW)

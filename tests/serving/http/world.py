@@ -60,7 +60,7 @@ def run(
 
     before = open_files()
     asyncio.run(all_of_it())
-    assert open_files() == before
+    assert open_files() <= before  # threads that gRPC left may close theirs meanwhile, and open none
 
 
 def open_files() -> int:
