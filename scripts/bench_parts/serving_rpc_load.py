@@ -26,8 +26,8 @@ class RpcLoad:
         self._message = message
         self._poll = select.poll()
         self._poll.register(self._wire.sock, select.POLLIN)
-        # Of unary calls, by stream: when each was due, and whether a message came.
-        self._under_way: dict[int, tuple[float, bool]] = {}
+        # Of unary calls, by stream: when each was due, when it was sent, and whether a message came.
+        self._under_way: dict[int, tuple[float, float, bool]] = {}
         # Of one stream, in the order asked: answers come in whatever order.
         self._asked: deque[float] = deque()
         self.took: list[float] = []
@@ -81,20 +81,23 @@ class RpcLoad:
 
     def _ask(self, due_s: float) -> None:
         stream, begin = self._wire.call()
-        self._under_way[stream] = due_s, False
+        self._under_way[stream] = due_s, time.perf_counter(), False
         self._wire.send(begin, stream, self._message, ends=True)
 
     def _ended(self, wait_s: float) -> int:
         """Note what came meanwhile; return how many calls ended."""
         count = 0
         for each in self._heard(wait_s):
-            due_s, answered = self._under_way.pop(each.stream)
+            due_s, sent_s, answered = self._under_way.pop(each.stream)
             if each.message is not None:
-                self._under_way[each.stream] = due_s, True
+                self._under_way[each.stream] = due_s, sent_s, True
                 continue
-            took_s = time.perf_counter() - due_s
-            (self.took if answered else self.failed).append(took_s)
-            self.samples.append((due_s, took_s))
+            now_s = time.perf_counter()
+            if answered:
+                self.took.append(now_s - due_s)
+            else:  # of a deadline that passed, what counts began when it was sent
+                self.failed.append(now_s - sent_s)
+            self.samples.append((due_s, now_s - due_s))
             count += 1
         return count
 
