@@ -125,6 +125,7 @@ def at_their_load(
     """Note what the gateway does where Flask is saturated: as many requests, as regularly."""
     names = [key.removesuffix("_p99_at_its_load_ms") for key in seen if key.endswith("_p99_at_its_load_ms")]
     with Daemon([models[served.name]], served) as daemon:
+        daemon.load("--seconds", seconds / 3, "--connections", CONNECTIONS[0])  # as the others were
         for name in names:
             rate = seen[f"{name}_per_s"][-1]
             load = daemon.load("--seconds", seconds, "--connections", 64, "--rate", rate)
