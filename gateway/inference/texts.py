@@ -6,6 +6,7 @@ many bytes, with nothing between the elements.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -16,12 +17,10 @@ import numpy as np
 from gateway.errors import Malformed
 from gateway.tensor import Array
 
-Buffer = bytes | bytearray | memoryview
-
 _LENGTH: Final = struct.Struct("<I")
 
 
-def split_bytes(data: Buffer, tensor: str) -> Iterator[memoryview]:
+def split_bytes(data: bytes | memoryview, tensor: str) -> Iterator[memoryview]:
     """Yield the elements of ``BYTES`` data: views on it.
 
     Raises:
@@ -39,12 +38,12 @@ def split_bytes(data: Buffer, tensor: str) -> Iterator[memoryview]:
         at += length
 
 
-def join_bytes(elements: Iterable[Buffer]) -> bytes:
+def join_bytes(elements: Iterable[bytes | memoryview]) -> bytes:
     """Return ``BYTES`` data of elements, each shorter than 4 GiB."""
     return b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))
 
 
-def texts_in(data: Buffer, shape: Sequence[int], tensor: str) -> Array:
+def texts_in(data: bytes | memoryview, shape: Sequence[int], tensor: str) -> Array:
     """Return the texts of a tensor, an array of ``str`` objects; what follows them is passed over.
 
     Args:
@@ -55,9 +54,7 @@ def texts_in(data: Buffer, shape: Sequence[int], tensor: str) -> Array:
     Raises:
         Malformed: An element is no UTF-8, or reaches over the end, or there are fewer than the shape says.
     """
-    count = 1
-    for size in shape:
-        count *= size
+    count = math.prod(shape)
     texts = np.empty(count, np.object_)
     found = -1
     for found, element in enumerate(islice(split_bytes(data, tensor), count)):

@@ -59,8 +59,13 @@ def _numbers(versions: tuple[str, ...]) -> list[int]:
 
 
 def _input(tensor: TensorView, *, batched: bool) -> Document:
-    sizes = tensor.shape[1:] if batched else tensor.shape
-    return {**_tensor(tensor, batched=batched), "format": _format(sizes), "optional": tensor.optional}
+    picture = _format(_sizes(tensor, batched=batched))
+    return {**_tensor(tensor, batched=batched), "format": picture, "optional": tensor.optional}
+
+
+def _sizes(tensor: TensorView, *, batched: bool) -> tuple[int, ...]:
+    """Return the sizes of one row where the batch has an axis, and all of them where it has none."""
+    return tensor.shape[1:] if batched else tensor.shape
 
 
 def _format(sizes: tuple[int, ...]) -> str:
@@ -78,7 +83,7 @@ def _output(tensor: TensorView, *, batched: bool) -> Document:
 
 
 def _tensor(tensor: TensorView, *, batched: bool) -> Document:
-    dims = list(tensor.shape[1:] if batched else tensor.shape)
+    dims = list(_sizes(tensor, batched=batched))
     said: Document = {
         "name": tensor.name,
         "data_type": DATATYPES[tensor.datatype].config_name,

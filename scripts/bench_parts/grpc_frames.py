@@ -69,10 +69,10 @@ class Wire:
         if not self._waiting and len(data) <= min(self._window, self._windows[stream], _FRAME_BYTES):
             self._window -= len(data)
             self._windows[stream] -= len(data)
-            self._put(begin + _frame(_DATA, _END_STREAM if ends else 0, stream, data))
+            self.sock.sendall(begin + _frame(_DATA, _END_STREAM if ends else 0, stream, data))
             return
         if begin:
-            self._put(begin)
+            self.sock.sendall(begin)
         self._waiting.append((stream, data, ends))
         self._flush()
 
@@ -107,7 +107,7 @@ class Wire:
         elif kind == _SETTINGS and not flags & _ACK:
             self._settle(payload)
         elif kind == _PING and not flags & _ACK:
-            self._put(_frame(_PING, _ACK, 0, payload))
+            self.sock.sendall(_frame(_PING, _ACK, 0, payload))
         elif kind == _WINDOW_UPDATE:
             (more,) = struct.unpack("!I", payload)
             if not stream:
@@ -135,7 +135,7 @@ class Wire:
         """Let the server send as much again once it has sent half of what it may."""
         self._taken += size
         if self._taken > _OUR_WINDOW // 2:
-            self._put(_frame(_WINDOW_UPDATE, 0, 0, struct.pack("!I", self._taken)))
+            self.sock.sendall(_frame(_WINDOW_UPDATE, 0, 0, struct.pack("!I", self._taken)))
             self._taken = 0
 
     def _settle(self, payload: bytes) -> None:
@@ -146,7 +146,7 @@ class Wire:
                 self._stream_window = value
                 for stream in self._windows:
                     self._windows[stream] += more
-        self._put(_frame(_SETTINGS, _ACK, 0, b""))
+        self.sock.sendall(_frame(_SETTINGS, _ACK, 0, b""))
         self._flush()
 
     def _flush(self) -> None:
@@ -159,14 +159,11 @@ class Wire:
             if stream in self._windows:  # else it has ended meanwhile
                 self._window -= size
                 self._windows[stream] -= size
-                self._put(_frame(_DATA, _END_STREAM if ends and last else 0, stream, data[:size]))
+                self.sock.sendall(_frame(_DATA, _END_STREAM if ends and last else 0, stream, data[:size]))
             if last:
                 self._waiting.popleft()
             else:
                 self._waiting[0] = (stream, data[size:], ends)
-
-    def _put(self, data: bytes) -> None:
-        self.sock.sendall(data)
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from gateway.errors import Malformed, NotSupported, TooLarge
 from gateway.serving.call import Buffer, InputTensor, Parameter, Sequence, WantedOutput
 from gateway.serving.datatypes import Datatype, check_bytes, check_size, datatype_named, element_count
-from gateway.serving.rest.infer_request import MOST_TENSORS, read_sequence
+from gateway.serving.rest.infer_request import MOST_TENSORS, read_priority, read_sequence
 from gateway.serving.rest.infer_words import RegionPart
 from gateway.serving.rest.json_fields import member_flag, member_text, member_whole
 from gateway.serving.rpc import protocol, wire
@@ -193,7 +193,7 @@ def _filled(hole: _Hole, left: Iterator[Buffer]) -> InputTensor:
 
 def _plan_of(message: Any, *, has_raws: bool) -> _Plan:
     parameters = values_of(message.parameters, "parameters")
-    priority = member_whole(parameters, "priority", "parameters", _MOST_UINT64) or 0
+    priority = read_priority(parameters)
     member_flag(parameters, _EMPTY_FINAL, "parameters")
     timeout_us = member_whole(parameters, "timeout", "parameters", _MOST_UINT64) or 0
     if len(message.inputs) > MOST_TENSORS or len(message.outputs) > MOST_TENSORS:
