@@ -250,6 +250,7 @@ class InferenceSettings:
     crash_limit: int = option("Crashes within the window after which a model is out of service.", 8, minimum=1, maximum=1000)
     crash_window_s: float = option("The window for crash_limit.", 60.0, minimum=1, maximum=86_400)
     quarantined_payloads: int = option("Hashes of crashing payloads remembered.", 256, minimum=1, maximum=65_536)
+    niceness: int = option("Nice value of lanes, above the gateway's own: what answers goes before what computes.", 5, minimum=0, maximum=19)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def model_plan(name: str, settings: Settings) -> ModelPlan:
     model, inference = settings.models[name], settings.inference
     limits = SchedulerLimits(
         BatchLimits(model.max_batch_rows, model.max_queued_rows),
-        PoolLimits(model.run_timeout_s, model.load_timeout_s, _restart(inference)),
+        PoolLimits(model.run_timeout_s, model.load_timeout_s, _restart(inference), inference.niceness),
         inference.quarantined_payloads,
     )
     return ModelPlan(load_spec(name, settings), limits, model.lanes)

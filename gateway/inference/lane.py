@@ -31,7 +31,7 @@ from gateway.inference.request import TensorBytes, Ticket
 from gateway.inference.wire import Head, Splitter, encode
 from gateway.model import ModelVersion
 
-POLITE = 10
+POLITE = 15
 _END_WAIT_S = 0.5
 _KILL_WAIT_S = 5.0
 
@@ -93,13 +93,16 @@ class Lane:
         """Process id of the worker; 0 before it was started."""
         return self.body.pid
 
-    async def start(self, spec: LoadSpec, timeout_s: float, politeness: int = POLITE) -> WorkerFacts:
+    async def start(
+        self, spec: LoadSpec, timeout_s: float, politeness: int = POLITE, niceness: int = 0
+    ) -> WorkerFacts:
         """Start the worker and have it load the model, unless its body has it.
 
         Args:
             spec: What to load.
             timeout_s: Longest load.
-            politeness: Nice value of the load, 0 to 19; serving has none.
+            politeness: Nice value of the load, 0 to 19.
+            niceness: Nice value of a process of its own once it serves, above our own.
 
         Raises:
             EngineFailed: The worker could not load it, or not in time.
@@ -109,9 +112,8 @@ class Lane:
         """
         try:
             await self._begin()
-            load = (
-                None if self.body.loaded else {"t": "load", "spec": spec.to_json(), "politeness": politeness}
-            )
+            weight = {"politeness": politeness, "niceness": niceness}
+            load = None if self.body.loaded else {"t": "load", "spec": spec.to_json(), **weight}
             head = await self._ask("ready", load, timeout_s)
             self.facts = _facts(head)
         except OSError as error:

@@ -16,11 +16,13 @@ class PoolLimits:
         run_timeout_s: A batch that runs longer hangs.
         load_timeout_s: Longest load.
         restart: Pacing of replacements.
+        niceness: Nice value of workers while they serve, above our own.
     """
 
     run_timeout_s: float
     load_timeout_s: float
     restart: RestartLimits
+    niceness: int = 0
 
 
 @dataclass(frozen=True, slots=True)

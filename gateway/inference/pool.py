@@ -294,7 +294,8 @@ class Pool:
             self._loads[lane] = task
         try:
             spec = self.spec
-            facts = await lane.start(spec, limit_s, GENTLE if gently else POLITE)
+            politeness = GENTLE if gently else POLITE
+            facts = await lane.start(spec, limit_s, politeness, self._limits.niceness)
             # Pipelines may change while a lane starts, and one that came of another has what that one had.
             told = None if body.loaded else spec
             while told is not self.spec:

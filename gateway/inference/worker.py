@@ -40,6 +40,9 @@ def main(argv: list[str]) -> int:
         return 0
     options = json.loads(head["spec"])["options"]
     confined = confine(devices=needs_devices(options["providers"], options["delegates"]))
+    # What answers callers goes before what computes. Whoever loads gives way further, and lanes that come
+    # of this one by dividing have what this one has.
+    os.nice(head["niceness"])
     try:
         model = _load_politely(head["spec"], head["politeness"])
     except GatewayError as error:

@@ -57,9 +57,9 @@ class Owner:
 
 
 @asynccontextmanager
-async def pool_of(spec: LoadSpec, lanes: int) -> AsyncIterator[tuple[Pool, Owner]]:
+async def pool_of(spec: LoadSpec, lanes: int, niceness: int = 0) -> AsyncIterator[tuple[Pool, Owner]]:
     owner = Owner()
-    pool = Pool(spec, lanes, PoolLimits(10.0, 60.0, RestartLimits(0.01, 0.1, 50, 60.0)), owner)
+    pool = Pool(spec, lanes, PoolLimits(10.0, 60.0, RestartLimits(0.01, 0.1, 50, 60.0), niceness), owner)
     await pool.start()
     try:
         yield pool, owner
@@ -126,6 +126,20 @@ def test_a_lane_that_came_of_another_is_our_child_confined_like_it_and_leaves_no
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, 0)
         assert len(_descriptors()) <= before
+
+    run(test())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_thread_of_every_lane_gives_way_to_the_front_end_as_far_as_told(threads: int) -> None:
+    async def test() -> None:
+        ours = os.getpriority(os.PRIO_PROCESS, 0)
+        spec = replace(model_folders.spec("motion-int8-onnx"), options=EngineOptions(threads=threads))
+        async with pool_of(spec, 2, niceness=3) as (pool, _):
+            lanes = [int(task) for pid in pool.pids for task in os.listdir(f"/proc/{pid}/task")]  # noqa: PTH208
+            assert len(lanes) >= 2
+            assert {os.getpriority(os.PRIO_PROCESS, task) for task in lanes} == {min(ours + 3, 19)}
+            assert os.getpriority(os.PRIO_PROCESS, 0) == ours
 
     run(test())
 
