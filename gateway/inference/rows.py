@@ -1,8 +1,8 @@
 """Running the prepared rows of a batch: stacked where that is allowed, alone where it is needed.
 
 Rules:
-1. Rows of all members are stacked when the model takes any number of rows and
-   carries no state; at most ``ROW_CAP`` rows a run.
+1. Rows of all members are stacked when the model takes any number of rows, keeps
+   them apart and carries no state; at most ``ROW_CAP`` rows a run.
 2. Otherwise each row runs alone, in order; recurrent tensors pass from a row to
    the next and stay in the stream's state.
 3. A stacked run that raises is repeated for each of its members alone, once, so
@@ -19,7 +19,8 @@ import numpy as np
 
 from gateway.errors import DeadlineRunning, EngineFailed, GatewayError, RunFailed
 from gateway.frames.prepared import Prepared, StreamState
-from gateway.inference.engines.engine import Engine
+from gateway.inference.engines.engine import BatchAxis, Engine
+from gateway.inference.row_trial import rows_stay_apart
 from gateway.model import ModelCard
 from gateway.tensor import Array, TensorSpec, array_type, zeros
 
@@ -53,7 +54,10 @@ class Job:
 
 
 class RowRunner:
-    """Feeds one engine. Not thread-safe: a lane owns it."""
+    """Feeds one engine. Not thread-safe: a lane owns it.
+
+    Where the file does not tell whether axis 0 is one of rows, the engine is run to find out.
+    """
 
     def __init__(self, engine: Engine, card: ModelCard) -> None:
         self._engine = engine
@@ -67,7 +71,12 @@ class RowRunner:
         self._carried = [(state.input, state.output, _STATE_PREFIX + state.input) for state in card.state]
         self._dtypes = {name: array_type(spec.dtype) for name, spec in specs.items()}
         # A constant of any rank may have rows or not; nothing here can tell, so it is not stacked.
-        self.stacks = engine.dynamic_batch and not self._carried and not self._constants
+        self.stacks = not self._carried and not self._constants and self._takes_rows()
+
+    def _takes_rows(self) -> bool:
+        if self._engine.batch_axis is BatchAxis.OPEN:
+            return rows_stay_apart(self._engine.run, self._shapes, self._dtypes)
+        return self._engine.batch_axis is BatchAxis.ROWS
 
     def zeros(self) -> dict[str, Array]:
         """Return one row of zeros for every input that a payload feeds."""

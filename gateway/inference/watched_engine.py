@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gateway.errors import EngineFailed
-from gateway.inference.engines.engine import Engine, EngineFacts
+from gateway.inference.engines.engine import BatchAxis, Engine, EngineFacts
 from gateway.inference.engines.sticky import is_sticky
 from gateway.tensor import Array, TensorSpec
 
@@ -39,9 +39,9 @@ class WatchedEngine:
         return self._engine.outputs
 
     @property
-    def dynamic_batch(self) -> bool:
-        """Whether axis 0 takes any number of rows."""
-        return self._engine.dynamic_batch
+    def batch_axis(self) -> BatchAxis:
+        """What is known of axis 0."""
+        return self._engine.batch_axis
 
     @property
     def maps_file(self) -> bool:

@@ -89,6 +89,7 @@ def makers(served: Served, models: dict[str, Served]) -> Iterator[Callable[[], P
     yield lambda: serving_peers.flask(served, "dev")
     yield lambda: serving_peers.flask(served, "waitress")
     yield lambda: serving_peers.triton(served)
+    yield lambda: serving_peers.triton(served, 8)
     yield lambda: serving_peers.litserve(served)
     yield lambda: serving_peers.mlserver(served)
 

@@ -71,6 +71,7 @@ class Runtime(MLModel):
 _TRITON: Final = """
 import sys
 sys.path[:0] = @SITE@
+import numpy as np
 import onnxruntime as ort
 import triton_python_backend_utils as backend
 
@@ -81,21 +82,21 @@ class TritonPythonModel:
         self.session = ort.InferenceSession(@MODEL@, options)
         self.input, self.output = self.session.get_inputs()[0].name, self.session.get_outputs()[0].name
     def execute(self, requests):
-        answers = []
-        for request in requests:
-            x = backend.get_input_tensor_by_name(request, self.input).as_numpy()
-            y = self.session.run(None, {self.input: x})[0]
-            answers.append(backend.InferenceResponse([backend.Tensor(self.output, y)]))
-        return answers
+        rows = [backend.get_input_tensor_by_name(each, self.input).as_numpy() for each in requests]
+        x = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        y = self.session.run(None, {self.input: x})[0]
+        parts = np.split(y, np.cumsum([len(each) for each in rows])[:-1])
+        return [backend.InferenceResponse([backend.Tensor(self.output, each)]) for each in parts]
 """
 
 _TRITON_CONFIG: Final = """\
 name: "%s"
 backend: "python"
-max_batch_size: 0
+max_batch_size: %d
 input [ { name: "%s" data_type: TYPE_%s dims: [ %s ] } ]
 output [ { name: "%s" data_type: TYPE_FP32 dims: [ %s ] } ]
 instance_group [ { count: 2 kind: KIND_CPU } ]
+%s
 """
 
 
@@ -195,8 +196,29 @@ def mlserver(served: Served) -> Process | Missing:
     return Process("mlserver", command, way, f"/v2/models/{served.name}/ready", environment_)
 
 
-def triton(served: Served) -> Process | Missing:
-    """Triton with two instances: a ``tritonserver`` on the PATH, or the one in nvidia-pytriton."""
+def _triton_repository(served: Served, rows: int, site: Path) -> Path:
+    repository = FOLDER / "triton-repository"
+    shutil.rmtree(repository, ignore_errors=True)
+    model = repository / served.name
+    (model / "1").mkdir(parents=True)
+    output, size = {"eff": ("logits", 1000)}.get(served.name, ("probabilities", 4))
+    taken, given = (list(shape[1 if rows else 0 :]) for shape in (served.frame.shape, (1, size)))
+    dims, sizes = (", ".join(map(str, each)) for each in (taken, given))
+    batching = "dynamic_batching { }" if rows else ""
+    words = (served.name, rows, served.input, served.datatype, dims, output, sizes, batching)
+    (model / "config.pbtxt").write_text(_TRITON_CONFIG % words)
+    text = _TRITON.replace("@SITE@", repr([str(site)])).replace("@MODEL@", repr(str(served.file)))
+    (model / "1" / "model.py").write_text(text)
+    return repository
+
+
+def triton(served: Served, rows: int = 0) -> Process | Missing:
+    """Triton with two instances: a ``tritonserver`` on the PATH, or the one in nvidia-pytriton.
+
+    Args:
+        served: The model.
+        rows: Most rows of a batch that it puts together; 0 to have it take requests one by one.
+    """
     python = environment("triton", "nvidia-pytriton", runtime())
     if isinstance(python, Missing):
         return python
@@ -210,16 +232,7 @@ def triton(served: Served) -> Process | Missing:
     if stub.is_dir():
         for file in stub.iterdir():
             shutil.copy2(file, backends / "python")
-    repository = FOLDER / "triton-repository"
-    shutil.rmtree(repository, ignore_errors=True)
-    model = repository / served.name
-    (model / "1").mkdir(parents=True)
-    output, sizes = {"eff": ("logits", "1, 1000")}.get(served.name, ("probabilities", "1, 4"))
-    dims = ", ".join(map(str, served.frame.shape))
-    words = (served.name, served.input, served.datatype, dims, output, sizes)
-    (model / "config.pbtxt").write_text(_TRITON_CONFIG % words)
-    text = _TRITON.replace("@SITE@", repr([str(site)])).replace("@MODEL@", repr(str(served.file)))
-    (model / "1" / "model.py").write_text(text)
+    repository = _triton_repository(served, rows, site)
     http, grpc, metrics = (harness.free_port() for _ in range(3))
     command: list[object] = [server, "--model-repository", repository, "--backend-directory", backends]
     for door, port in (("http", http), ("grpc", grpc), ("metrics", metrics)):
@@ -235,7 +248,11 @@ def triton(served: Served) -> Process | Missing:
     )
     libraries = ":".join(str(each) for each in (inside / "lib", *site.glob("*.libs")))
     return Process(
-        "triton", command, way, "/v2/health/ready", {"LD_LIBRARY_PATH": libraries, "PYTHONPATH": ""}
+        "triton batching" if rows else "triton",
+        command,
+        way,
+        "/v2/health/ready",
+        {"LD_LIBRARY_PATH": libraries, "PYTHONPATH": ""},
     )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import DeadlineRunning, OutOfMemory, RunFailed
 from gateway.frames.prepared import Prepared, StreamState
-from gateway.inference.engines.engine import EngineFacts
+from gateway.inference.engines.engine import BatchAxis, EngineFacts
 from gateway.inference.rows import ROW_CAP, Job, RowRunner
 from gateway.model import CardState, CardTensor, ModelCard
 from gateway.tensor import Array, TensorSpec
@@ -29,8 +29,8 @@ class Doubling:
     outputs = (TensorSpec("y", "float32", (None, 1)),)
     maps_file = False
 
-    def __init__(self, *, dynamic_batch: bool = True) -> None:
-        self.dynamic_batch = dynamic_batch
+    def __init__(self, *, batch_axis: BatchAxis = BatchAxis.ROWS) -> None:
+        self.batch_axis = batch_axis
         self.runs: list[int] = []
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -53,7 +53,7 @@ class Counting:
         TensorSpec("gain", "int64", ()),
     )
     outputs = (TensorSpec("y", "float32", (None, 1)), TensorSpec("next", "float32", (2, None, 3)))
-    dynamic_batch = False
+    batch_axis = BatchAxis.FIXED
     maps_file = False
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -100,7 +100,7 @@ def test_rows_of_all_members_go_in_one_run_and_come_back_to_their_members() -> N
 
 
 def test_a_fixed_batch_runs_row_by_row() -> None:
-    engine = Doubling(dynamic_batch=False)
+    engine = Doubling(batch_axis=BatchAxis.FIXED)
     jobs = [job(1, 2), job(3)]
     RowRunner(engine, card()).run(jobs, clock)
     assert engine.runs == [1, 1, 1]
@@ -133,11 +133,11 @@ def test_a_member_that_fails_alone_is_not_run_twice() -> None:
 
 @given(
     st.lists(st.lists(st.sampled_from([1.0, 2.0, POISON]), max_size=ROW_CAP), min_size=1, max_size=6),
-    st.booleans(),
+    st.sampled_from([BatchAxis.ROWS, BatchAxis.FIXED]),
 )
-def test_each_member_gets_what_it_would_get_alone(batches: list[list[float]], dynamic: bool) -> None:
+def test_each_member_gets_what_it_would_get_alone(batches: list[list[float]], axis: BatchAxis) -> None:
     jobs = [job(*each) for each in batches]
-    RowRunner(Doubling(dynamic_batch=dynamic), card()).run(jobs, clock)
+    RowRunner(Doubling(batch_axis=axis), card()).run(jobs, clock)
     for each, wanted in zip(jobs, batches, strict=True):
         assert (each.error is not None) == (POISON in wanted)
         if each.error is None:
@@ -196,7 +196,7 @@ def test_state_of_another_shape_is_left_behind() -> None:
 def test_rows_after_the_deadline_do_not_run() -> None:
     ticks = itertools.count()
     late = job(1, 2, 3, 4, deadline_s=3)
-    engine = Doubling(dynamic_batch=False)
+    engine = Doubling(batch_axis=BatchAxis.FIXED)
     RowRunner(engine, card()).run([late], lambda: float(next(ticks)))
     assert isinstance(late.error, DeadlineRunning)
     assert engine.runs == [1, 1]

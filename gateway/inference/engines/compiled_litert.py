@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gateway.errors import LoadFailed, RunFailed
-from gateway.inference.engines.engine import EngineFacts, ModelSource
+from gateway.inference.engines.engine import BatchAxis, EngineFacts, ModelSource
 from gateway.inference.engines.precision import WEBGPU
 from gateway.inference.engines.tflite_interpreter import (
     HIDDEN_STATE,
@@ -74,9 +74,9 @@ class CompiledLitert:
         return self._outputs
 
     @property
-    def dynamic_batch(self) -> bool:
-        """Always false."""
-        return False
+    def batch_axis(self) -> BatchAxis:
+        """Always fixed."""
+        return BatchAxis.FIXED
 
     @property
     def maps_file(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -79,6 +80,17 @@ class EngineFacts:
     precision: str = ""
 
 
+class BatchAxis(Enum):
+    """Whether axis 0 of every tensor counts rows."""
+
+    FIXED = "fixed"
+    """It has one size, in one tensor at least."""
+    OPEN = "open"
+    """It takes any size in each, and nothing says that it is the same in all."""
+    ROWS = "rows"
+    """It takes any size, the same in all."""
+
+
 class Engine(Protocol):
     """One loaded model. Not thread-safe: a lane owns it.
 
@@ -86,7 +98,7 @@ class Engine(Protocol):
         facts: What really runs.
         inputs: Specs in the runtime's order.
         outputs: Specs in the runtime's order.
-        dynamic_batch: True if axis 0 takes any number of rows.
+        batch_axis: What is known of axis 0.
         maps_file: True if the runtime reads the model file after loading.
     """
 
@@ -106,8 +118,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def dynamic_batch(self) -> bool:
-        """Whether axis 0 takes any number of rows."""
+    def batch_axis(self) -> BatchAxis:
+        """What is known of axis 0."""
         ...
 
     @property

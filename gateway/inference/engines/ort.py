@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.errors import EngineFailed, LoadFailed, OutOfMemory, RunFailed
 from gateway.inference.engines.board_facts import processor
-from gateway.inference.engines.engine import Engine, EngineFacts, EngineOptions, ModelSource
+from gateway.inference.engines.engine import BatchAxis, Engine, EngineFacts, EngineOptions, ModelSource
 from gateway.inference.engines.plugins import CPU
 from gateway.inference.engines.precision import overflows
 from gateway.inference.engines.providers import (
@@ -76,7 +76,7 @@ class OrtEngine:
         self._inputs = tuple(_spec(node) for node in session.get_inputs())
         self._outputs = tuple(_spec(node) for node in session.get_outputs())
         self._names = [spec.name for spec in self._outputs]
-        self._dynamic = _one_symbol([*session.get_inputs(), *session.get_outputs()])
+        self._batch_axis = _batch_axis([*session.get_inputs(), *session.get_outputs()], ran[0])
         self._facts = EngineFacts(NAME, str(runtime.__version__), ran[0], options.threads, options.precision)
         self._quiet = runtime.RunOptions()
         self._quiet.log_severity_level = _SEVERITY_FATAL
@@ -97,9 +97,9 @@ class OrtEngine:
         return self._outputs
 
     @property
-    def dynamic_batch(self) -> bool:
-        """Whether axis 0 of every tensor is one and the same symbol."""
-        return self._dynamic
+    def batch_axis(self) -> BatchAxis:
+        """Rows where axis 0 of every tensor has one and the same name."""
+        return self._batch_axis
 
     @property
     def maps_file(self) -> bool:
@@ -243,9 +243,14 @@ def _spec(node: Any) -> TensorSpec:
     return TensorSpec(node.name, dtype, sizes)
 
 
-def _one_symbol(nodes: list[Any]) -> bool:
-    firsts = [node.shape[0] if node.shape else 1 for node in nodes]
-    return all(isinstance(first, str) or first is None for first in firsts) and len(set(firsts)) == 1
+def _batch_axis(nodes: list[Any], provider: str) -> BatchAxis:
+    firsts = {node.shape[0] if node.shape else 1 for node in nodes}
+    if any(isinstance(first, int) for first in firsts):
+        return BatchAxis.FIXED
+    if len(firsts) == 1 and None not in firsts:
+        return BatchAxis.ROWS
+    # What is open may be tried, but not on a GPU: for a size that it never saw, one may build for minutes.
+    return BatchAxis.OPEN if provider == CPU else BatchAxis.FIXED
 
 
 def _errors(runtime: Any) -> tuple[type[Exception], ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gateway.errors import EngineFailed, LoadFailed, OutOfMemory, RunFailed
-from gateway.inference.engines.engine import EngineFacts, EngineOptions, ModelSource
+from gateway.inference.engines.engine import BatchAxis, EngineFacts, EngineOptions, ModelSource
 from gateway.tensor import DTYPES, Array, Quantization, TensorSpec
 
 XNNPACK = "xnnpack"
@@ -96,9 +96,9 @@ class TfliteInterpreter:
         return self._outputs
 
     @property
-    def dynamic_batch(self) -> bool:
-        """Whether the file's shape signatures leave axis 0 open."""
-        return self._dynamic
+    def batch_axis(self) -> BatchAxis:
+        """Rows where the file's shape signatures leave axis 0 open."""
+        return BatchAxis.ROWS if self._dynamic else BatchAxis.FIXED
 
     @property
     def maps_file(self) -> bool:

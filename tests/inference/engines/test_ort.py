@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from gateway.errors import LoadFailed, RunFailed
-from gateway.inference.engines.engine import Engine, EngineOptions
+from gateway.inference.engines.engine import BatchAxis, Engine, EngineOptions
 from gateway.inference.engines.select import open_engine
 from tests.inference.model_folders import MODELS
+from tests.onnx_writer import Graph, node, write
 
 MOTION = MODELS / "motion-int8-onnx" / "motion_int8_qdq.onnx"
 VOICE = MODELS / "silero-vad" / "silero_vad_16k_op15.onnx"
@@ -28,11 +29,27 @@ def test_specs_come_from_the_file_with_open_axes_as_none() -> None:
         ("float32", (None, 100, 6)),
         ("float32", (None, 4)),
     ]
-    assert engine.dynamic_batch
+    assert engine.batch_axis is BatchAxis.ROWS
 
 
 def test_a_model_whose_state_has_no_leading_rows_is_not_batched() -> None:
-    assert not opened(VOICE).dynamic_batch
+    assert opened(VOICE).batch_axis is BatchAxis.FIXED
+
+
+@pytest.mark.parametrize(
+    ("taken", "given", "axis"),
+    [
+        (("n", 4), ("n", 4), BatchAxis.ROWS),
+        (("unk__1", 4), ("unk__2", 4), BatchAxis.OPEN),
+        (("n", 4), (1, 4), BatchAxis.FIXED),
+        ((1, 4), (1, 4), BatchAxis.FIXED),
+    ],
+)
+def test_an_axis_is_one_of_rows_if_it_has_one_name_in_all_tensors(
+    tmp_path: Path, taken: tuple[str | int, int], given: tuple[str | int, int], axis: BatchAxis
+) -> None:
+    graph = Graph([node("Identity", ["x"], ["y"])], [("x", "float32", taken)], [("y", "float32", given)])
+    assert opened(write(tmp_path / "model.onnx", graph)).batch_axis is axis
 
 
 def test_facts_name_the_provider_that_runs() -> None:

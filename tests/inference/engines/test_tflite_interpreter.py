@@ -9,7 +9,7 @@ import pytest
 from ai_edge_litert.schema_py_generated import BuiltinOperator
 
 from gateway.errors import LoadFailed, RunFailed
-from gateway.inference.engines.engine import Engine, EngineOptions
+from gateway.inference.engines.engine import BatchAxis, Engine, EngineOptions
 from gateway.inference.engines.select import open_engine
 from gateway.tensor import Quantization
 from tests import tflite_writer
@@ -50,7 +50,7 @@ def test_outputs_stay_what_they_were_when_the_model_runs_again(tmp_path: Path) -
 
 def test_a_model_of_any_batch_takes_batches_of_changing_size(tmp_path: Path) -> None:
     engine = opened(tflite_writer.identity(tmp_path / "m.tflite", "int8", 1.0, rows=-1))
-    assert engine.dynamic_batch
+    assert engine.batch_axis is BatchAxis.ROWS
     assert engine.inputs[0].shape == (None, 4)
     for rows in (3, 1, 5, 5):
         codes = np.arange(rows * 4, dtype=np.int8).reshape(rows, 4)
@@ -58,7 +58,7 @@ def test_a_model_of_any_batch_takes_batches_of_changing_size(tmp_path: Path) -> 
 
 
 def test_a_model_of_fixed_batch_is_known_as_such() -> None:
-    assert not opened(EFFICIENTNET).dynamic_batch
+    assert opened(EFFICIENTNET).batch_axis is BatchAxis.FIXED
 
 
 @pytest.mark.parametrize(("delegates", "backend"), [(("xnnpack",), "xnnpack"), ((), "builtin")])
