@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from gateway.inference.opening import OpenedModel
 
 _WARM_UP_RUNS = 2
+_MOST_TRIED_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,6 @@ class LoadedModel:
         source: The mapped bytes of the file: hashed, and the ones that were loaded.
         weights: Files of weights beside it, mapped likewise.
         version: Named in every result.
-        max_rows: Rows that one engine run takes; None for any number.
     """
 
     def __init__(self, spec: LoadSpec, opened: OpenedModel) -> None:
@@ -165,7 +166,6 @@ class LoadedModel:
         self.version = ModelVersion(spec.name, card.version, f"sha256:{card.sha256}", words)
         self._limits = spec.limits
         self._rows = RowRunner(opened.engine, card)
-        self.max_rows = None if self._rows.stacks else 1
         self._pipelines: dict[str, Pipeline] = {}
 
     @classmethod
@@ -194,6 +194,11 @@ class LoadedModel:
         self.engine.close()
         for file in (self.source, *self.weights):
             file.close()
+
+    @property
+    def max_rows(self) -> int | None:
+        """Rows that one engine run takes; None for any number. Of some models known when they are warm."""
+        return None if self._rows.stacks else 1
 
     @property
     def shape(self) -> ModelShape:
@@ -253,16 +258,22 @@ class LoadedModel:
     def warm_up(self, runs: int = _WARM_UP_RUNS) -> Mapping[str, Array]:
         """Run the model on zeros until its first-run costs are paid; return the last outputs.
 
+        Where its file does not tell whether its rows may run together, that is found out too, unless one
+        takes so long that it would gain nothing.
+
         Raises:
             WarmupFailed: A run failed.
         """
         try:
             for _ in range(runs - 1):
                 self.run_zeros()
-            return self.run_zeros()
+            began_s = time.thread_time()  # however busy the board is, lanes come to one answer
+            outputs = self.run_zeros()
         except EngineFailed as error:
             message = f"model {self.version.name}: {error.message}"
             raise WarmupFailed(message, model=self.version.name) from error
+        self._rows.settle(is_quick=time.thread_time() - began_s < _MOST_TRIED_S)
+        return outputs
 
     def run_zeros(self) -> Mapping[str, Array]:
         """Run one row of zeros; return its raw outputs.

@@ -56,7 +56,9 @@ class Job:
 class RowRunner:
     """Feeds one engine. Not thread-safe: a lane owns it.
 
-    Where the file does not tell whether axis 0 is one of rows, the engine is run to find out.
+    Attributes:
+        stacks: Whether rows of several requests run at once; where the file does not tell whether axis 0 is
+            one of rows, not before ``settle``.
     """
 
     def __init__(self, engine: Engine, card: ModelCard) -> None:
@@ -71,12 +73,15 @@ class RowRunner:
         self._carried = [(state.input, state.output, _STATE_PREFIX + state.input) for state in card.state]
         self._dtypes = {name: array_type(spec.dtype) for name, spec in specs.items()}
         # A constant of any rank may have rows or not; nothing here can tell, so it is not stacked.
-        self.stacks = not self._carried and not self._constants and self._takes_rows()
+        may_stack = not self._carried and not self._constants
+        self.stacks = may_stack and engine.batch_axis is BatchAxis.ROWS
+        self._is_open = may_stack and engine.batch_axis is BatchAxis.OPEN
 
-    def _takes_rows(self) -> bool:
-        if self._engine.batch_axis is BatchAxis.OPEN:
-            return rows_stay_apart(self._engine.run, self._shapes, self._dtypes)
-        return self._engine.batch_axis is BatchAxis.ROWS
+    def settle(self, *, is_quick: bool) -> None:
+        """Find out whether axis 0 is one of rows, if nothing says so: once, and only of what runs quickly."""
+        if self._is_open and is_quick:
+            self.stacks = rows_stay_apart(self._engine.run, self._shapes, self._dtypes)
+        self._is_open = False
 
     def zeros(self) -> dict[str, Array]:
         """Return one row of zeros for every input that a payload feeds."""

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from gateway.errors import OutOfMemory, RunFailed
+from gateway.inference.card_text import card_text
 from gateway.inference.engines.engine import BatchAxis, EngineOptions
 from gateway.inference.engines.select import open_engine
+from gateway.inference.loaded import LoadedModel, LoadSpec
+from gateway.inference.made_card import card_of_file
 from gateway.inference.row_trial import Run, rows_stay_apart
 from gateway.inference.rows import RowRunner
 from gateway.tensor import Array
@@ -24,7 +27,9 @@ def stacks(path: Path, graph: Graph) -> bool:
     engine = open_engine(write(path, graph), "onnx", "auto", EngineOptions())
     assert engine.batch_axis is BatchAxis.OPEN
     try:
-        return RowRunner(engine, card()).stacks
+        runner = RowRunner(engine, card())
+        runner.settle(is_quick=True)
+        return runner.stacks
     finally:
         engine.close()
 
@@ -38,6 +43,35 @@ def indices(of: int) -> Graph:
     return Graph([node("Gather", ["table", "index"], ["row"], axis=0)], *ports, {"table": table})
 
 
+def pairs(*nodes: bytes, outputs: int) -> Graph:
+    ports = [(name, "float32", (f"unk__{name}", 4)) for name in ("a", "b", "y", "z")]
+    return Graph(nodes, ports[:2], ports[2 : 2 + outputs])
+
+
+def found() -> Graph:
+    """Return a model that gives a row for each number above zero, whatever row of its input it stood in."""
+    nodes = [
+        node("Reshape", ["x", "flat"], ["numbers"]),
+        node("Greater", ["numbers", "zero"], ["is_found"]),
+        node("Compress", ["numbers", "is_found"], ["found"]),
+        node("Reshape", ["found", "column"], ["y"]),
+    ]
+    constants = {"flat": np.array([-1], np.int64), "column": np.array([-1, 1], np.int64)}
+    return Graph(
+        nodes,
+        [("x", "float32", ("unk__1", "unk__2"))],
+        [("y", "float32", ("unk__3", 1))],
+        {**constants, "zero": np.array(0, np.float32)},
+    )
+
+
+def labels_of_sums() -> Graph:
+    """Return a model of sequences whose two steps have one label, alone and together."""
+    nodes = [node("CumSum", ["x", "axis"], ["sums"]), node("ArgMax", ["sums"], ["y"], axis=1)]
+    ports: tuple[list[Port], list[Port]] = ([("x", "float32", ("time", 1))], [("y", "int64", ("steps", 1))])
+    return Graph(nodes, *ports, {"axis": np.array(0, np.int64)})
+
+
 @pytest.mark.parametrize(
     "graph",
     [
@@ -49,8 +83,9 @@ def indices(of: int) -> Graph:
             [("same", "string", ("unk__2", 2))],
         ),
         indices(of=8),
+        pairs(node("Mul", ["a", "b"], ["y"]), outputs=1),
     ],
-    ids=["softmax", "product", "text", "table"],
+    ids=["softmax", "product", "text", "table", "pair"],
 )
 def test_a_model_whose_axes_have_a_name_each_is_stacked_if_its_rows_stay_apart(
     tmp_path: Path, graph: Graph
@@ -69,8 +104,14 @@ def test_a_model_whose_axes_have_a_name_each_is_stacked_if_its_rows_stay_apart(
             [("y", "float32", ("unk__2", "unk__1"))],
         ),
         indices(of=1),
+        found(),
+        labels_of_sums(),
+        pairs(node("Neg", ["a"], ["y"]), node("Neg", ["b"], ["z"]), outputs=2),
     ],
-    ids=["softmax over rows", "sums of rows", "transposed", "an index that no table has"],
+    ids=[
+        *("softmax over rows", "sums of rows", "transposed", "an index that no table has"),
+        *("as many rows as are found", "one label for all", "two parts that have rows of their own"),
+    ],
 )
 def test_it_runs_row_by_row_if_they_do_not_or_nobody_can_tell(tmp_path: Path, graph: Graph) -> None:
     assert not stacks(tmp_path / "model.onnx", graph)
@@ -98,7 +139,17 @@ def has_no_room(inputs: Mapping[str, Array]) -> dict[str, Array]:
     raise OutOfMemory("none")
 
 
-@pytest.mark.parametrize("run", [swapped, less_the_mean, one_for_all, fails_for_two, has_no_room])
+def has_no_memory(inputs: Mapping[str, Array]) -> dict[str, Array]:
+    raise MemoryError
+
+
+def says_nothing(inputs: Mapping[str, Array]) -> dict[str, Array]:
+    return {"y": np.zeros_like(inputs["x"])}
+
+
+@pytest.mark.parametrize(
+    "run", [swapped, less_the_mean, one_for_all, fails_for_two, has_no_room, has_no_memory, says_nothing]
+)
 def test_rows_that_are_swapped_mixed_lost_or_refused_do_not_stay_apart(run: Run) -> None:
     assert not rows_stay_apart(run, {"x": (1, 64)}, {"x": np.dtype(np.float32)})
 
@@ -119,5 +170,28 @@ def test_rounding_is_no_mixing_whatever_the_type(dtype: str) -> None:
 def test_what_the_file_says_is_believed_and_nothing_is_run() -> None:
     for axis, stacked in ((BatchAxis.ROWS, True), (BatchAxis.FIXED, False)):
         engine = Doubling(batch_axis=axis)
-        assert RowRunner(engine, card()).stacks is stacked
+        runner = RowRunner(engine, card())
+        runner.settle(is_quick=True)
+        assert runner.stacks is stacked
         assert engine.runs == []
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+def test_only_what_runs_quickly_is_tried_and_that_once(is_quick: bool) -> None:
+    engine = Doubling(batch_axis=BatchAxis.OPEN)
+    runner = RowRunner(engine, card())
+    assert not runner.stacks
+    for again in (is_quick, True):
+        runner.settle(is_quick=again)
+        assert runner.stacks is is_quick
+        assert engine.runs == ([1, 1, 2] if is_quick else [])
+
+
+def test_a_model_is_tried_when_it_is_warm(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.onnx", Graph([node("Softmax", ["x"], ["y"], axis=1)], *PORTS))
+    (tmp_path / "card.yaml").write_text(card_text(card_of_file(path).card, ()))
+    model = LoadedModel.load(LoadSpec("made", str(tmp_path)))
+    assert (model.max_rows, model.shape.stacks) == (1, False)
+    model.warm_up()
+    assert (model.max_rows, model.shape.stacks) == (None, True)
+    model.close()
