@@ -20,7 +20,7 @@ def politely(load: Callable[[], T], politeness: int, *, threads: int) -> T:
 
     Args:
         load: Loads the model.
-        politeness: Nice value of the load, 0 to 19.
+        politeness: Nice value of the load, 0 to 19; that of the calling thread if it gives way further.
         threads: Threads inside one inference: the runtime's own would inherit politeness for good, so a
             model that has some is loaded by the calling thread.
     """
@@ -31,7 +31,8 @@ def politely(load: Callable[[], T], politeness: int, *, threads: int) -> T:
 
     def work() -> None:
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), politeness)
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(politeness, own))
         try:
             loaded.append(load())
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for

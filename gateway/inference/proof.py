@@ -37,7 +37,7 @@ from gateway.operations.child_environment import child_environment
 from gateway.operations.child_signal import signal_child
 from gateway.operations.gentle import GENTLE, PATIENCE, gently
 
-_POLITE: Final = 5  # a nice value: what serves goes first
+_POLITE: Final = 10  # a nice value: what serves goes first, and lanes have one too
 DEFAULT_MEMORY_BYTES = 2 << 30
 _MOST_VERDICT_BYTES = 4 << 20
 _MOST_STDERR_BYTES = 64 << 10
