@@ -9,7 +9,7 @@ would answer no more. Frames, states, windows and compression stay its own.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from h2.config import H2Configuration
 from h2.connection import AllowedStreamIDs, H2Connection
@@ -19,6 +19,9 @@ from h2.settings import SettingCodes, Settings
 from h2.stream import H2Stream
 
 from gateway.serving.http.limits import HttpLimits
+
+# Most bytes of a table of headers that a client can make us keep for it.
+_TABLE_BYTES: Final = 4096
 
 
 class Machine(H2Connection):
@@ -37,6 +40,18 @@ class Machine(H2Connection):
         event = ConnectionTerminated()
         event.error_code = ErrorCodes.NO_ERROR if frame.error_code == 0 else ErrorCodes.PROTOCOL_ERROR
         return [], [event]
+
+    def settle_table(self) -> None:
+        """Keep our table of headers within bounds, and tell the client of its size with the next ones.
+
+        The library would tell every size that ever was, and none at all if the last was set twice. A client
+        is owed the smallest and the last (RFC 7541, 4.2), and ends the connection if they do not come.
+        """
+        encoder = self.encoder
+        encoder.header_table_size = min(encoder.header_table_size, _TABLE_BYTES)
+        if sizes := encoder.table_size_changes:
+            encoder.table_size_changes = sorted({min(sizes), sizes[-1]})
+        encoder.header_table.resized = bool(sizes)
 
 
 def machine_of(limits: HttpLimits) -> Machine:

@@ -40,8 +40,6 @@ _LAST_STREAM: Final = 2**31 - 1
 _LARGEST_FRAME: Final = 16_384
 # The header of the frame, the last request that is served, and why.
 _GOAWAY: Final = struct.Struct("!9sII")
-# Most bytes of a table of headers that a client can make us keep for it.
-_TABLE_BYTES: Final = 4096
 
 
 class Speaker2:
@@ -220,8 +218,7 @@ class Speaker2:
             if not event.remote_reset:
                 self._count_reset("requests that had to be refused")
         elif isinstance(event, RemoteSettingsChanged):
-            encoder = self._machine.encoder
-            encoder.header_table_size = min(encoder.header_table_size, _TABLE_BYTES)
+            self._machine.settle_table()
         elif isinstance(event, ConnectionTerminated):
             # Who only says that it asks nothing more waits for what it has asked.
             self._is_retiring = True

@@ -6,9 +6,11 @@ import asyncio
 
 import pytest
 from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
 
 from gateway.serving.asgi import Receive, Scope, Send
 from gateway.serving.http.limits import HttpLimits
+from gateway.serving.http.machine2 import machine_of
 from gateway.serving.listener import Listener
 from tests.serving.http.h2_client import GOAWAY, H2Client, frame, h2_client
 from tests.serving.http.world import Deaf, answer, read_body, run, until
@@ -77,3 +79,33 @@ def test_a_client_that_ends_for_an_error_waits_for_nothing(code: int) -> None:
 
     deaf = Deaf()
     run(work, deaf, HttpLimits(linger_s=5.0))
+
+
+@pytest.mark.parametrize(
+    "sizes", [[0], [100], [0, 0], [100, 0], [0, 100], [0, 65_536], [65_536, 0], [65_536], [100, 4096] * 20]
+)
+def test_a_client_that_keeps_a_smaller_table_of_headers_is_told_of_it_before_its_next_answer(
+    sizes: list[int],
+) -> None:
+    async def work(listener: Listener) -> None:
+        async with h2_client(listener) as asking:
+            for size in sizes:
+                asking.machine.update_settings({SettingCodes.HEADER_TABLE_SIZE: size})
+                asking.flush()
+            # The client's library refuses headers from who was not told, or did not tell.
+            assert (await asking.answered(asking.ask("/a"))).status == 200
+            (connection,) = listener._connections
+            encoder = connection._wire.speaker._machine.encoder  # type: ignore[union-attr]
+            assert encoder.header_table_size == min(sizes[-1], 4096)
+            assert (await asking.answered(asking.ask("/a"))).status == 200
+
+    run(work)
+
+
+def test_a_client_is_told_of_the_smallest_table_and_of_the_last_alone() -> None:
+    machine = machine_of(HttpLimits())
+    for size in [3000, 200, 100, 100, 2**31, 50_000, 1000, 1000]:
+        machine.encoder.header_table_size = size
+        machine.settle_table()
+    assert machine.encoder.encode([]) == bytes.fromhex("3f453fc907")
+    assert machine.encoder.encode([]) == b""
