@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -87,25 +86,37 @@ class Stage:
     async def start_gateway(
         self, broker: BrokerInUse, config: Path, more: Mapping[str, str] | None = None
     ) -> Child:
-        """Start the gateway on a free port; it is not ready yet.
+        """Start the gateway on ports of the kernel's choice; it is not ready yet.
 
         Args:
             broker: The broker.
             config: Its configuration file.
             more: Settings of the file to override, by dotted key.
+
+        Raises:
+            Unavailable: A child ended.
+            DeadlineExceeded: It opened no port in time.
         """
-        self.port = free_port()
         overrides = {
             "gateway.id": GATEWAY,
-            "http.listen": f"{HOST}:{self.port}",
-            "serving.grpc.listen": f"{HOST}:{free_port()}",
+            "http.listen": f"{HOST}:0",
+            "serving.grpc.listen": f"{HOST}:0",
+            "log.format": "json",
             "mqtt.topic_prefix": PREFIX,
             "mqtt.url": broker.url,
             "mqtt.version": broker.version,
             **(more or {}),
         }
         settings = [word for key, value in overrides.items() for word in ("--set", f"{key}={value}")]
-        return await self._start("gateway", ("-m", "gateway", "run", "-c", str(config), *settings))
+        gateway = await self._start("gateway", ("-m", "gateway", "run", "-c", str(config), *settings))
+        deadline_s = time.monotonic() + READY_LIMIT_S
+        while not (port := _http_port(gateway.log)):
+            self.check()
+            if time.monotonic() > deadline_s:
+                raise DeadlineExceeded(f"the gateway opened no port within {READY_LIMIT_S:g} s")
+            await asyncio.sleep(_POLL_S)
+        self.port = port
+        return gateway
 
     async def until_ready(self, stop: asyncio.Event) -> bool:
         """Wait until the gateway is ready; False if ``stop`` came first.
@@ -208,8 +219,9 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
     await asyncio.wait({task})
 
 
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+def _http_port(log: Path) -> int:
+    """Return the port that a gateway's log tells; 0 if it tells none yet."""
+    for line in log.read_bytes().splitlines(keepends=True):
+        if b'"http_listening"' in line and line.endswith(b"\n"):
+            return int(json.loads(line)["address"].rpartition(":")[2])
+    return 0
