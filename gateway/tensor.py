@@ -112,8 +112,8 @@ def array_type(dtype: str) -> np.dtype[Any]:
 
 
 def zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Return an array of zeros, or of empty texts for the type that ``array_type`` gives for those."""
-    return np.full(shape, "", dtype) if dtype.hasobject else np.zeros(shape, dtype)
+    """Return an array of zeros; in texts they are written out, which a model that reads numbers takes too."""
+    return np.full(shape, "0", dtype) if dtype.hasobject else np.zeros(shape, dtype)
 
 
 def dequantize(codes: Array, quantization: Quantization | None) -> NDArray[np.float32]:

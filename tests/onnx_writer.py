@@ -113,6 +113,21 @@ def doubled(path: Path) -> Path:
     return write(path, Graph([node("Concat", ["text", "text"], ["doubled"], axis=1)], *ports))
 
 
+def counted(path: Path) -> Path:
+    """Write a model of texts (rows of 2) that stand for whole numbers: ``sum`` is both of them added."""
+    ports = (
+        [("one", "string", ("batch", 2)), ("other", "string", ("batch", 2))],
+        [("sum", "string", ("batch", 2))],
+    )
+    nodes = [
+        node("Cast", ["one"], ["a"], to=_TYPES["int64"]),
+        node("Cast", ["other"], ["b"], to=_TYPES["int64"]),
+        node("Add", ["a", "b"], ["c"]),
+        node("Cast", ["c"], ["sum"], to=_TYPES["string"]),
+    ]
+    return write(path, Graph(nodes, *ports))
+
+
 def endless(path: Path, turns: int = 1 << 62) -> Path:
     """Write a model (1, 4) to (1, 4) that adds to its input ``turns`` times."""
     body = Graph(

@@ -74,6 +74,13 @@ def test_a_shipped_file_loads_and_runs_by_its_made_card_alone(path: Path, tmp_pa
     model.close()
 
 
+def test_a_model_that_reads_numbers_out_of_texts_takes_what_it_is_tried_with(tmp_path: Path) -> None:
+    at = folder_of(onnx_writer.counted(tmp_path / "counted.onnx"), tmp_path / "made")
+    model = LoadedModel.load(LoadSpec("made", str(at)))
+    assert model.warm_up()["sum"].tolist() == [["0", "0"]]
+    model.close()
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
 def test_a_made_card_reads_back_as_it_was_written(path: Path) -> None:
     made = card_of_file(path)
