@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -14,9 +15,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from gateway.configuration.secret import Secret
 from gateway.configuration.serving_settings import AccessSettings, ServingSettings, TokenSettings
+from gateway.serving.model_view import IndexEntry
 from gateway.serving.rpc import protocol
 from gateway.serving.rpc.health_service import HealthService
-from tests.serving.rpc.door import Door, open_door
+from tests.serving.rpc.door import Door, InMemory, open_door
 from tests.serving.rpc.raw_client import END, RawClient, client_of, word
 
 SERVING, NOT_SERVING, UNKNOWN = 1, 2, 3
@@ -179,6 +181,23 @@ def test_a_mesh_drives_the_gateway_as_one_of_its_runtimes() -> None:
             await refused(client, "loadModel", "broken", "FAILED_PRECONDITION")
             await refused(client, "predictModelSize", "nope", "NOT_FOUND")
             await refused(client, "modelSize", "add", "NOT_FOUND")
+
+    asyncio.run(run())
+
+
+class WithAnAlias(InMemory):
+    """Models, and a name in the index that is none of them."""
+
+    def index(self) -> Sequence[IndexEntry]:
+        return [*super().index(), IndexEntry("front-door", "", "READY")]
+
+
+def test_an_alias_takes_no_memory_and_keeps_no_mesh_away() -> None:
+    async def run() -> None:
+        async with open_door(models=WithAnAlias()) as door, client_of(door.address) as client:
+            status = await client.made("runtimeStatus", protocol.RUNTIME)
+            assert status.defaultModelSizeInBytes >= 1_000_003
+            await refused(client, "modelSize", "front-door", "NOT_FOUND")
 
     asyncio.run(run())
 
