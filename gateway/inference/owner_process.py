@@ -39,6 +39,7 @@ def main(argv: list[str]) -> None:
     """Carry out what the front end asks for until it closes the socket; does not return."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the front end drains, then closes us
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # and goes on after a reload
     die_with_parent(os.getppid())
     offer_to_the_oom_killer()
     control = socket.socket(fileno=int(argv[1]))

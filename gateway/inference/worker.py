@@ -31,6 +31,7 @@ def main(argv: list[str]) -> int:
     """Serve batches until the front end closes the socket; return an exit code only if nothing was served."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C and systemd's stop reach the whole
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # group: the front end drains, then closes us
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so may a terminal's end and a reload: it stays
     front_end = os.getppid()
     die_with_parent(front_end)
     offer_to_the_oom_killer()

@@ -37,6 +37,7 @@ def main() -> int:
     """Do what standard input says until it ends; return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # decides what becomes of us
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     answers = os.fdopen(take_stdout(), "wb", buffering=0)
     settings = json.loads(sys.stdin.buffer.readline())
     _confine(int(settings["parent"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from dataclasses import replace
 from typing import Any
 
@@ -63,6 +64,18 @@ def test_a_senseless_answer_ends_the_worker_and_answers_its_batch(head: dict[str
             assert isinstance(outcomes["one"].error, WorkerCrashed)
             assert len(seen.lost) == 1
             assert (await dataplane.infer(request(payload()))).state is RequestState.DONE
+
+    run(test())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+def test_what_reaches_the_whole_group_is_the_front_ends_to_heed(number: signal.Signals) -> None:
+    async def test() -> None:
+        async with serving("motion-int8") as (dataplane, scheduler, seen):
+            (pid,) = scheduler.pool.pids
+            os.kill(pid, number)
+            assert (await dataplane.infer(request(payload()))).state is RequestState.DONE
+            assert (scheduler.pool.pids, seen.lost) == ([pid], [])
 
     run(test())
 
