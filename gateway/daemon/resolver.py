@@ -115,11 +115,12 @@ class Resolver:
         if alias is None:
             raise _unknown(name)
         found = [self._beside.find(each.model, each.version) for each in alias.active]
-        return tuple(
+        said = (
             each.version or version.card_version
             for each, version in zip(alias.active, found, strict=True)
             if version is not None
         )
+        return tuple(dict.fromkeys(said))  # two models may call theirs the same
 
     def index(self) -> Sequence[IndexEntry]:
         """Return every model, version and alias that is known, in order of name, with why it is not ready."""

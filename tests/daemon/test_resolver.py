@@ -52,3 +52,13 @@ def test_two_releases_of_one_model_serve_side_by_side_by_weight_and_by_number(tm
             assert made.resolver.versions("motion") == ("7.0.0", "8")
 
     lived(test)
+
+
+def test_an_alias_names_a_version_once_that_two_of_its_models_have(tmp_path: Path) -> None:
+    async def test() -> None:
+        folders = {name: model(tmp_path, name, "2.0.0") for name in ("day", "night")}
+        async with world(tmp_path, settings_of(folders, aliases={"either": {"day": 1, "night": 1}})) as made:
+            await made.settled()
+            assert made.resolver.versions("either") == ("2.0.0",)
+
+    lived(test)
