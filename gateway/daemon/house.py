@@ -43,7 +43,7 @@ from gateway.inference.proof_cache import ProofCache
 from gateway.mqtt.link import CONTROL, Identity, Link, LinkEvents
 from gateway.mqtt.state import ConnectionState
 from gateway.operations.build import VERSION
-from gateway.operations.exposition import Exposition
+from gateway.operations.exposition import Exposition, format_of
 from gateway.operations.health import Health, Reason
 from gateway.operations.listen_fds import HandedOver
 from gateway.operations.log import log
@@ -134,7 +134,8 @@ class House:
         self.telemetry.listen(lambda sample: spare.sampled(sample.at_s))
         await self._open.enter_async_context(self.telemetry)
         self._open.push_async_callback(self.doors.close)
-        await self.doors.open(StatusDoor(Sources(page.verdict, Exposition(self.metrics).render, page.status)))
+        render = Exposition(self.metrics).render
+        await self.doors.open(StatusDoor(Sources(page.verdict, render, page.status, format_of)))
         self.health.expect(self.wishes.expected())
         self.link = await self._open.enter_async_context(
             Link(settings.mqtt, Identity(self.id, self.epoch, VERSION), self._link_events())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from typing import Final
 
@@ -39,13 +39,21 @@ class Exposition:
         Args:
             accept: The client's Accept header; empty for the plain text format.
         """
-        encode, content_type = choose_encoder("")
-        for wish in _by_preference(accept):
-            found, found_type = choose_encoder(wish)
-            if found_type.partition(";")[0] == wish.partition(";")[0].strip().lower():
-                encode, content_type = found, found_type
-                break
+        encode, content_type = _encoder_for(accept)
         return encode(self._registry), content_type
+
+
+def format_of(accept: str) -> str:
+    """Return the content type that an Accept header gets: one of a few."""
+    return _encoder_for(accept)[1]
+
+
+def _encoder_for(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+    for wish in _by_preference(accept):
+        found, found_type = choose_encoder(wish)
+        if found_type.partition(";")[0] == wish.partition(";")[0].strip().lower():
+            return found, found_type
+    return choose_encoder("")
 
 
 def _by_preference(accept: str) -> list[str]:

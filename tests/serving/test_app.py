@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.operations.exposition import Exposition
+from gateway.operations.exposition import Exposition, format_of
 from gateway.operations.health import Health, Reason, Verdict
 from gateway.operations.metrics import Metrics
 from gateway.serving.app import Sources, StatusDoor
@@ -22,12 +22,23 @@ class House:
     def __init__(self) -> None:
         self.health = Health(30.0)
         self.status: Mapping[str, object] = {"gateway": "jetson-1"}
-        self.door = StatusDoor(Sources(self.verdict, Exposition(Metrics()).render, lambda: self.status))
+        self.door = StatusDoor(Sources(self.verdict, self.render, lambda: self.status, format_of))
+        self.rendered = 0
+        self._exposition = Exposition(Metrics())
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        self.rendered += 1
+        return self._exposition.render(accept)
 
     def verdict(self) -> Verdict:
         return self.health.judge(100.0)
 
     def get(
+        self, path: str, method: str = "GET", accept: bytes = b""
+    ) -> tuple[int, dict[bytes, bytes], bytes]:
+        return asyncio.run(self.ask(path, method, accept))
+
+    async def ask(
         self, path: str, method: str = "GET", accept: bytes = b""
     ) -> tuple[int, dict[bytes, bytes], bytes]:
         sent: list[Message] = []
@@ -39,7 +50,7 @@ class House:
             return {"type": "http.request", "body": b"", "more_body": False}
 
         scope = {"type": "http", "method": method, "path": path, "headers": [(b"accept", accept)]}
-        asyncio.run(self.door(scope, receive, send))
+        await self.door(scope, receive, send)
         start, body = sent
         headers = dict(start["headers"])
         if b"content-type" in headers and method != "HEAD":
@@ -86,6 +97,18 @@ def test_metrics_come_in_the_format_that_was_asked_for() -> None:
     _, open_metrics, body = house.get("/metrics", accept=b"application/openmetrics-text; version=1.0.0")
     assert open_metrics[b"content-type"].startswith(b"application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
+
+
+def test_a_crowd_that_reads_metrics_is_answered_in_a_few_renderings_however_it_words_its_wish() -> None:
+    async def crowd() -> list[tuple[int, dict[bytes, bytes], bytes]]:
+        wishes = [b"text/plain;q=0.%d" % number for number in range(1, 100)]
+        return await asyncio.gather(*(house.ask("/metrics", accept=wish) for wish in wishes))
+
+    house = House()
+    answers = asyncio.run(crowd())
+    assert {status for status, _, _ in answers} == {200}
+    assert all(b"gateway_build_info{" in body for _, _, body in answers)
+    assert house.rendered == 2
 
 
 def test_status_is_what_the_gateway_says_of_itself() -> None:
