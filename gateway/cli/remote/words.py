@@ -26,7 +26,7 @@ def best_classes(tensor: OutputTensor, most: int) -> OutputTensor:
     rows = values.reshape(1, -1) if len(tensor.shape) == 1 else values.reshape(tensor.shape[0], -1)
     most = min(most, rows.shape[1])
     best = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :most]
-    texts = [f"{row[at]:g}:{at}".encode() for row, places in zip(rows, best, strict=True) for at in places]
+    texts = [f"{_said(row[at])}:{at}".encode() for row, some in zip(rows, best, strict=True) for at in some]
     shape = (most,) if len(tensor.shape) == 1 else (rows.shape[0], most)
     return OutputTensor(tensor.name, "BYTES", shape, join_bytes(texts))
 
@@ -71,13 +71,19 @@ def _shown(output: OutputTensor) -> Iterator[str]:
     if values is None:
         yield f"  {len(output.data)} bytes"
         return
-    some = ", ".join(f"{value:g}" for value in values[:_SHOWN])
+    some = ", ".join(map(_said, values[:_SHOWN]))
     if values.size <= _SHOWN:
         yield f"  {some}"
         return
     yield f"  {some}, ..."
     greatest = int(np.nanargmax(values)) if not np.isnan(values.astype(np.float64)).all() else 0
-    yield f"  least {np.nanmin(values):g}, greatest {values[greatest]:g} at {greatest} of {values.size}"
+    least, most = _said(np.nanmin(values)), _said(values[greatest])
+    yield f"  least {least}, greatest {most} at {greatest} of {values.size}"
+
+
+def _said(value: np.generic) -> str:
+    """Return a number as people read it; whole ones, which may be ids or hashes, to the last digit."""
+    return str(value) if value.dtype.kind in "iu" else f"{value:g}"
 
 
 def _values(output: OutputTensor) -> NDArray[Any] | None:
