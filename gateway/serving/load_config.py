@@ -18,7 +18,7 @@ _CONFIG: Final = "config"
 # Longer ones are not looked into: the repository refuses them.
 _MOST: Final = 65_536
 # Protobuf's JSON leaves out what is not set; a configuration of ours says it.
-_UNSET: Final[tuple[object, ...]] = (None, "", "0", False, [], {}, "FORMAT_NONE", "KIND_AUTO")
+_UNSET: Final[tuple[object, ...]] = (None, "", "0", False, [], {}, "FORMAT_NONE")
 
 
 def changed_parameters(parameters: Mapping[str, object], name: str, models: Models) -> Mapping[str, object]:

@@ -19,6 +19,17 @@ _BACKENDS: Final[Mapping[str, str]] = {
     "tensorflow_lite": "tflite",
 }
 
+# Where lanes run, by a word of their engine; one that is not listed came with another package.
+_KINDS: Final[Mapping[str, str]] = {
+    "CPUExecutionProvider": "KIND_CPU",
+    "xnnpack": "KIND_CPU",
+    "builtin": "KIND_CPU",
+    "compiled": "KIND_CPU",
+    "CUDAExecutionProvider": "KIND_GPU",
+    "TensorrtExecutionProvider": "KIND_GPU",
+    "webgpu": "KIND_GPU",
+}
+
 # Fewer are rather a window of readings.
 _LEAST_PIXELS: Final = 8
 _PICTURE_AXES: Final = 3
@@ -41,7 +52,7 @@ def model_config(view: ModelView) -> Document:
         "max_batch_size": view.max_batch_rows,
         "input": [_input(tensor, batched=batched) for tensor in view.inputs],
         "output": [_output(tensor, batched=batched) for tensor in view.outputs],
-        "instance_group": [{"name": view.name, "kind": "KIND_AUTO", "count": view.lanes}],
+        "instance_group": _instances(view),
         "parameters": {key: {"string_value": value} for key, value in view.properties.items()},
     }
     if any(tensor.optional for tensor in view.inputs):
@@ -50,6 +61,15 @@ def model_config(view: ModelView) -> Document:
     elif batched:
         config["dynamic_batching"] = {}
     return config
+
+
+def _instances(view: ModelView) -> list[Document]:
+    """Return the lanes and where they run; none of a model that is not loaded."""
+    if not view.lanes:
+        return []
+    words = view.properties.get("engine", "").split()
+    kind = next((_KINDS[word] for word in words if word in _KINDS), "KIND_MODEL")
+    return [{"name": view.name, "kind": kind, "count": view.lanes}]
 
 
 def _numbers(versions: tuple[str, ...]) -> list[int]:

@@ -19,7 +19,7 @@ VIEW = ModelView(
     outputs=(TensorView("t", "BYTES", (-1, 2)),),
     max_batch_rows=4,
     lanes=2,
-    properties={"engine": "ort"},
+    properties={"engine": "onnxruntime 1.23.2 CPUExecutionProvider"},
 )
 
 
@@ -48,9 +48,29 @@ def test_texts_lanes_and_properties_are_said() -> None:
     config = model_config(VIEW)
     assert isinstance(config["output"], list)
     assert config["output"][0]["data_type"] == "TYPE_STRING"
-    assert config["instance_group"] == [{"name": "m", "kind": "KIND_AUTO", "count": 2}]
-    assert config["parameters"] == {"engine": {"string_value": "ort"}}
+    assert config["instance_group"] == [{"name": "m", "kind": "KIND_CPU", "count": 2}]
+    assert config["parameters"] == {"engine": {"string_value": VIEW.properties["engine"]}}
     assert config["version_policy"] == {"specific": {"versions": [7, 8]}}
+
+
+@pytest.mark.parametrize(
+    ("engine", "kind"),
+    [
+        ("onnxruntime 1.23.2 TensorrtExecutionProvider fp16", "KIND_GPU"),
+        ("litert 2.1.0 webgpu", "KIND_GPU"),
+        ("litert 2.1.0 xnnpack", "KIND_CPU"),
+        ("onnxruntime 1.23.2 SomebodysExecutionProvider", "KIND_MODEL"),
+    ],
+)
+def test_lanes_say_where_they_run_and_never_that_it_is_still_to_be_chosen(engine: str, kind: str) -> None:
+    # KIND_AUTO is protobuf's zero: clients that read a configuration as JSON would find no kind at all.
+    groups = model_config(replace(VIEW, properties={"engine": engine}))["instance_group"]
+    assert groups == [{"name": "m", "kind": kind, "count": 2}]
+
+
+def test_a_model_that_is_not_loaded_has_no_instances() -> None:
+    config = model_config(replace(VIEW, lanes=0, properties={"state": "not loaded"}))
+    assert config["instance_group"] == []
 
 
 def test_versions_that_are_no_numbers_are_not_forced_into_some() -> None:
