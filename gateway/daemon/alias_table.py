@@ -12,10 +12,12 @@ Rules (each a property in ``tests/daemon/test_alias_table.py``):
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.configuration.serving_settings import AliasSettings, AliasTarget
+from gateway.configuration.settings import NAME
 from gateway.errors import LostRace, Malformed, UnknownModel
 
 MOST_WEIGHT = 10_000
@@ -88,9 +90,11 @@ class AliasTable:
             expected: What must be wished until now; None for whatever is, no targets for no such alias.
 
         Raises:
-            Malformed: The targets are none that an alias can have.
+            Malformed: The name or the targets are none that an alias can have.
             LostRace: Something else is wished than expected.
         """
+        if not re.fullmatch(NAME, name):
+            raise Malformed(f"{name[:80]!a} is no name for an alias: it needs to match {NAME}")
         check_targets(name, targets)
         self._expect(name, expected)
         known = self._aliases.get(name)

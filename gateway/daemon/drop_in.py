@@ -193,6 +193,8 @@ class DropIns:
             entry = self._entries.get(name)
             if self._host.is_configured(name):
                 self._give_way(name, dropped)
+            elif self._host.is_alias(name):
+                await self._give_way_to_alias(name, dropped)
             elif self._is_busy(dropped.path):
                 continue
             elif entry is None or entry.signature != dropped.signature or entry.path != dropped.path:
@@ -265,6 +267,12 @@ class DropIns:
         if entry is not None and entry.task is not None:
             entry.task.cancel()
         self._refuse_once(dropped.path, "the configuration names a model of this name", "rename the file")
+
+    async def _give_way_to_alias(self, name: str, dropped: Dropped) -> None:
+        """Leave a name to an alias: its callers want what it leads to, and no file that is called like it."""
+        if name in self._entries:
+            await self._remove(name)
+        self._refuse_once(dropped.path, "an alias has this name", "rename the file")
 
     def _is_busy(self, path: Path) -> bool:
         """Return whether somebody is writing it, or something in it."""

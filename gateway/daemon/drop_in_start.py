@@ -41,6 +41,10 @@ class Host(Protocol):
         """Return whether the configuration itself names a model."""
         ...
 
+    def is_alias(self, name: str) -> bool:
+        """Return whether an alias has a name."""
+        ...
+
     def take(self, settings: Settings) -> None:
         """Let other settings be in effect, which differ in drop-in models alone."""
         ...
@@ -131,13 +135,15 @@ class DropInStart:
         """Let a version take over; return what served before, and the copy from which it did.
 
         Raises:
-            NotReady: The configuration names the model now.
+            NotReady: The configuration names the model now, or an alias has its name.
             LostRace: The model's settings changed since the version was started.
         """
         host, name = self._host, version.name
         async with host.changing:
             if host.is_configured(name):
                 raise NotReady(f"model {name}: the configuration names it now", model=name)
+            if host.is_alias(name):
+                raise NotReady(f"model {name}: an alias has this name now", model=name)
             wanted = with_one(host.settings, name, settings_of(made.folder))
             old = await host.catalog.exchange(version, lambda: wanted)
             host.take(wanted)

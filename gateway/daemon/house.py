@@ -233,6 +233,10 @@ class House:
         """Return whether the configuration itself names a model."""
         return name in self._configured
 
+    def is_alias(self, name: str) -> bool:
+        """Return whether an alias has a name: of the configuration, or made by order."""
+        return name in self.settings.aliases or name in self.wishes.table.aliases
+
     def take(self, settings: Settings) -> None:
         """Let settings be in effect whose models serve already."""
         self.settings = settings

@@ -58,6 +58,7 @@ def connect_wishes(house: House, fleet: Fleet, costs: LaneCosts) -> Wishes:
             house.health.canary_answered(name, at_s)
 
     wishes.on_expected = expect
+    wishes.on_forgotten = house.drop_ins.ring
     return wishes
 
 

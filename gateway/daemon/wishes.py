@@ -48,6 +48,7 @@ class Wishes:
         beside: Versions beside those that names lead to.
         resolver: Where names lead.
         on_expected: Told when other models than before must answer for the gateway to be ready.
+        on_forgotten: Told when the name of an alias is free again.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Wishes:
         self.beside = beside
         self.resolver = Resolver(settings, catalog, beside, loading, self.table)
         self.on_expected: Callable[[], Awaitable[None]] = _nobody
+        self.on_forgotten: Callable[[], None] = lambda: None
         self._settings = settings
         self._catalog = catalog
         self._loading = loading
@@ -173,6 +175,7 @@ class Wishes:
         if was is not None:
             log.event("alias_moved", alias=name, targets="nothing", was=said(was.active), because="order")
         self._wake.set()
+        self.on_forgotten()
 
     # The same as the doors ask it: ``Aliases``.
 

@@ -124,6 +124,14 @@ def test_targets_that_no_alias_can_have_are_refused() -> None:
     assert table.aliases == {}
 
 
+@pytest.mark.parametrize("name", ["", " ", "..", "a/b", "a b", "x\0", "é", "x" * 64, "#", "name\n"])
+def test_a_name_that_no_configuration_takes_is_none_by_order_either(name: str) -> None:
+    table = AliasTable()
+    with pytest.raises(Malformed, match="is no name for an alias"):
+        table.begin(name, (AliasTarget("a"),))
+    assert table.aliases == {}
+
+
 def test_targets_are_said_with_their_shares() -> None:
     assert said(()) == "nothing"
     assert said((AliasTarget("a", "7", 3),)) == "a@7"

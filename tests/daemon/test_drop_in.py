@@ -276,6 +276,38 @@ def test_a_name_of_the_configuration_wins_over_a_file(tmp_path: Path, broker: Br
         assert daemon.stop() == 0
 
 
+def test_a_file_never_takes_the_name_of_an_alias(tmp_path: Path, broker: Broker, drop: Path) -> None:
+    folder = tmp_path / "numbers"
+    folder.mkdir()
+    models = CONFIG + f"models: {{numbers: {{path: {_with_card(folder, 7)}}}}}\n"
+    named = models + "aliases: {front: {targets: [{model: numbers}]}}\n"
+    write(drop / "front.onnx", 1)
+    with started(tmp_path, broker, named) as daemon:
+        daemon.ready()
+        assert "alias" in daemon.wait_event("drop_in_refused")["reason"]
+        assert is_product(infer(daemon, "front")[1], 7)
+        _reload(daemon, models, 1)
+        daemon.wait_event("drop_in_serves", model="front")
+        assert is_product(infer(daemon, "front")[1], 1)
+        _reload(daemon, named, 2)
+        daemon.wait_event("drop_in_gone", model="front")
+        until(lambda: is_product(infer(daemon, "front")[1], 7))
+        write(drop / "front.onnx", 2)
+        write(drop / "other.onnx", 3)
+        daemon.wait_event("drop_in_serves", model="other")
+        assert is_product(infer(daemon, "front")[1], 7)
+        assert _led(daemon, "third", [{"model": "numbers"}]) == 200
+        write(drop / "third.onnx", 4)
+        write(drop / "fourth.onnx", 5)
+        daemon.wait_event("drop_in_serves", model="fourth")
+        assert is_product(infer(daemon, "third")[1], 7)
+        assert _led(daemon, "third", []) == 200
+        daemon.wait_event("drop_in_serves", model="third")
+        assert is_product(infer(daemon, "third")[1], 4)
+        assert _led(daemon, "third", [{"model": "numbers"}]) == 409
+        assert daemon.stop() == 0
+
+
 def test_what_lies_there_serves_again_by_the_time_that_the_gateway_is_ready(
     tmp_path: Path, broker: Broker, drop: Path
 ) -> None:
@@ -326,6 +358,18 @@ def _with_card(folder: Path, seed: int) -> Path:
     x = {"name": "x", "dtype": "float32", "shape": [1, 16]}
     y = {"name": "y", "dtype": "float32", "shape": [1, 4]}
     return with_card(folder, onnx_writer.product(folder / "m.onnx", seed), [x], [y])
+
+
+def _led(daemon: Daemon, alias: str, targets: list[dict[str, str]]) -> int:
+    """Lead an alias elsewhere by order; return the status."""
+    url = f"http://{daemon.http}/v2/repository/aliases/{alias}"
+    try:
+        body = json.dumps({"targets": targets}).encode()
+        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
 
 
 def _reload(daemon: Daemon, config: str, count: int) -> None:
