@@ -27,7 +27,7 @@ from tests.serving.serving_models import MOTION, inferring
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "http-api.md"
 ADDRESS: Final = "127.0.0.1:8080"
-_CONSOLE: Final = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCKS: Final = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _END: Final = "\x1e"
 
 
@@ -95,7 +95,7 @@ def run_python(text: str, address: str) -> doctest.TestResults:
 def examples(address: str) -> tuple[list[str], int, doctest.TestResults]:
     """Run all of the page."""
     text = PAGE.read_text(encoding="utf-8")
-    blocks = _CONSOLE.findall(text)
+    blocks = BLOCKS.findall(text)
     wrong = [each for block in blocks for each in run_block(block, address)]
     python = "".join(re.findall(r"^```pycon\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
     return wrong, sum(len(commands(block)) for block in blocks), run_python(python, address)
