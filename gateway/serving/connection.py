@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Final, Protocol
+from asyncio import sslproto
+from typing import Any, Final, Protocol
 
 from gateway.operations.log import log
 from gateway.serving.http.ends import find_ends, origin
@@ -20,6 +21,10 @@ __all__ = ["Connection", "Hall", "HttpLimits"]
 
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _REFUSED_S: Final = 1.0
+# asyncio holds this much for each encrypted connection, whether it speaks or not. Its own 256 KiB would be
+# half a gigabyte for all that may come, and carries large bodies no faster.
+_tls: Any = sslproto.SSLProtocol
+_tls.max_size = 32_768
 
 
 class Hall(Door, Protocol):

@@ -185,6 +185,19 @@ def test_handshakes_count_as_connections(made: Certificates) -> None:
     run(work, tls=server(made), limits=HttpLimits(connections=1, head_s=5.0))
 
 
+def test_a_thousand_idle_connections_hold_thirty_megabytes_of_buffers(made: Certificates) -> None:
+    async def work(listener: Listener) -> None:
+        async with client(listener, caller(made)) as asking:
+            await asking.sends(GET % b"a")
+            assert (await asking.response())[0] == 200
+            (connection,) = listener._connections
+            held = getattr(connection._transport, "_ssl_protocol", None)
+            # Python 3.10 reads without a buffer of the connection's own.
+            assert len(getattr(held, "_ssl_buffer", b"")) <= 32_768
+
+    run(work, tls=server(made))
+
+
 def test_a_renewed_certificate_is_shown_to_new_clients_and_old_ones_go_on(
     made: Certificates, tmp_path: Path
 ) -> None:
