@@ -179,7 +179,12 @@ class HouseDoors:
         from gateway.serving.rpc.server import RpcServer
 
         behind = Behind(self.models, house.wishes, self, self._regions)
-        memory = ModelMemory(house.catalog.versions, house.costs.of, lambda: list(house.settings.models))
+        memory = ModelMemory(
+            house.catalog.versions,
+            house.costs.of,
+            lambda: list(house.settings.models),
+            house.catalog.chooser.choices,
+        )
         door = RpcServer(behind, serving, self._gate, house.metrics.door_requests, memory)
         await self._stack.enter_async_context(door)
         log.event("grpc_listening", address=door.address)

@@ -9,6 +9,7 @@ from gateway.daemon.beside import Beside
 from gateway.daemon.lane_costs import LaneCost
 from gateway.daemon.model_version import Version
 from gateway.errors import UnknownModel
+from gateway.inference.choosing import Choice
 from gateway.operations.memory import read_memory
 from gateway.serving.model_view import ModelStatistics
 
@@ -59,13 +60,14 @@ class ModelCounts:
 
 
 class ModelMemory:
-    """How much memory models take, as far as it was measured."""
+    """How much memory models take, as far as it was measured: where they serve, else by their proofs."""
 
     def __init__(
         self,
         serving: Mapping[str, Version],
         cost_of: Callable[[str], LaneCost],
         known: Callable[[], Sequence[str]],
+        choices: Mapping[str, Choice],
     ) -> None:
         """Stand over what serves.
 
@@ -73,7 +75,9 @@ class ModelMemory:
             serving: What names lead to, by model; a live view.
             cost_of: What a lane of a model was measured to take.
             known: Returns the names of all models.
+            choices: What was proven last, by model; a live view.
         """
+        self._choices = choices
         self._serving = serving
         self._cost_of = cost_of
         self._known = known
@@ -91,5 +95,8 @@ class ModelMemory:
         """
         if name not in self._known():
             raise UnknownModel(f"no model is named {name!r}", model=name)
-        version = self._serving.get(name)
-        return self._cost_of(name).of_lanes(version.scheduler.pool.wanted if version is not None else 1)
+        version, choice = self._serving.get(name), self._choices.get(name)
+        lanes = version.scheduler.pool.wanted if version is not None else 1
+        # Whoever has just loaded it asks at once, and lanes are measured when they have served a while.
+        proven = max(0, choice.proof.memory_bytes) if choice is not None else 0
+        return self._cost_of(name).of_lanes(lanes) or proven * lanes

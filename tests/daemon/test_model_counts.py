@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.daemon.model_counts import ModelCounts
+import pytest
+
+from gateway.daemon.lane_costs import LaneCost
+from gateway.daemon.model_counts import ModelCounts, ModelMemory
+from gateway.errors import UnknownModel
 from tests.daemon.declared_world import World, lived, model, settings_of, world
 
 
@@ -38,5 +42,23 @@ def test_under_an_alias_stands_what_each_of_its_models_did(tmp_path: Path) -> No
             assert _told(made, "detector") == [("detector", "0", 0), ("detector", "8", 1)]
             assert _told(made, "detector", "8") == [("detector", "8", 1)]
             assert _told(made) == [("motion", "0", 0), ("motion", "8", 1)]
+
+    lived(test)
+
+
+def test_a_model_takes_what_was_measured_and_until_then_what_its_proof_took(tmp_path: Path) -> None:
+    async def test() -> None:
+        folders = {"motion": model(tmp_path, "factory"), "other": model(tmp_path, "other")}
+        async with world(tmp_path, settings_of(folders)) as made:
+            choices = made.catalog.chooser.choices
+            costs = {"motion": LaneCost()}
+            memory = ModelMemory(made.catalog.versions, lambda name: costs[name], lambda: ["motion"], choices)
+            assert memory.model_bytes("motion") == choices["motion"].proof.memory_bytes > 0
+            costs["motion"] = LaneCost(None, 7)
+            assert memory.model_bytes("motion") == 7
+            costs["motion"] = LaneCost()
+            assert ModelMemory({}, lambda _: LaneCost(), lambda: ["cold"], {}).model_bytes("cold") == 0
+            with pytest.raises(UnknownModel):
+                memory.model_bytes("other")
 
     lived(test)
