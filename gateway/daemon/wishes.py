@@ -163,8 +163,15 @@ class Wishes:
         task.result()
         return self.table.current(begun)
 
-    def remove_alias(self, name: str, expected: Sequence[AliasTarget] | None = None) -> None:
+    def remove_alias(
+        self, name: str, expected: Sequence[AliasTarget] | None = None, *, because: str = "order"
+    ) -> None:
         """Forget an alias.
+
+        Args:
+            name: The alias.
+            expected: What must be wished until now; None for whatever is.
+            because: What the log says of it.
 
         Raises:
             UnknownModel: There is none of this name.
@@ -173,7 +180,7 @@ class Wishes:
         was = self.table.aliases.get(name)
         self.table.remove(name, None if expected is None else tuple(expected))
         if was is not None:
-            log.event("alias_moved", alias=name, targets="nothing", was=said(was.active), because="order")
+            log.event("alias_moved", alias=name, targets="nothing", was=said(was.active), because=because)
         self._wake.set()
         self.on_forgotten()
 
@@ -206,8 +213,11 @@ class Wishes:
         await self._settle()
 
     def configured(self) -> None:
-        """Take in that the configuration changed; aliases follow."""
-        self.table.configure(self._settings().aliases)
+        """Take in that the configuration changed; aliases follow, and give their names to models."""
+        settings = self._settings()
+        for name in self.table.aliases.keys() & settings.models.keys():
+            self.remove_alias(name, because="configuration")
+        self.table.configure(settings.aliases)
         self._wake.set()
 
     async def run(self) -> None:

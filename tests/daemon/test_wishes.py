@@ -49,6 +49,19 @@ def test_an_alias_moves_once_its_new_target_serves_and_no_request_is_lost(tmp_pa
     lived(test)
 
 
+def test_an_alias_of_the_run_gives_its_name_to_a_model_of_the_configuration(tmp_path: Path) -> None:
+    async def test() -> None:
+        folders = {"motion": model(tmp_path, "motion"), "late": model(tmp_path, "late", "3.0.0")}
+        async with world(tmp_path, settings_of({"motion": folders["motion"]})) as made:
+            await made.wishes.set_alias("late", targets({"motion": 1}))
+            await made.change(settings_of(folders))
+            made.wishes.configured()
+            assert made.wishes.table.aliases == {}
+            assert await made.version_of("late") == "3.0.0"
+
+    lived(test)
+
+
 def test_a_change_that_expected_something_else_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     async def test() -> None:
         settings = settings_of({"motion": model(tmp_path, "motion")}, aliases={"detector": {"motion": 1}})
