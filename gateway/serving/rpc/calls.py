@@ -92,19 +92,18 @@ class Calls:
 
     def unary(self, method: Method) -> Any:
         """Return gRPC's handler of a method."""
-        import grpc
-
         kind, _ = protocol.methods(method.service)[method.name]
 
-        async def handle(data: bytes, context: Any) -> bytes:
+        async def handle(_requests: Any, context: Any) -> bytes:
             async with self.answering(method.name, context):
-                return await self._answer(method, kind, data, context)
+                return await self._answer(method, kind, context)
             raise AssertionError("unreachable: an error ends the call")
 
-        return grpc.unary_unary_rpc_method_handler(handle)
+        return handler_of(handle)
 
-    async def _answer(self, method: Method, kind: Any, data: bytes, context: Any) -> bytes:
+    async def _answer(self, method: Method, kind: Any, context: Any) -> bytes:
         visit = self.visit(context)
+        data = await only_request(context)
         request, broken = None, None
         try:
             request = protocol.parsed(kind, data)
@@ -163,6 +162,31 @@ def known(exc: BaseException, method: str) -> GatewayError | None:
         return None
     log.event("rpc_failed", method=method, error=exc)
     return GatewayBug("the gateway failed on this call; its log says why")
+
+
+def handler_of(handle: Callable[[Any, Any], Awaitable[bytes]]) -> Any:
+    """Return gRPC's handler of a method that takes one request, which it reads, and gives one answer.
+
+    gRPC has a kind of its own for these, which never answers a call that ends before its request.
+    """
+    import grpc
+
+    return grpc.stream_unary_rpc_method_handler(handle)
+
+
+async def only_request(context: Any) -> bytes:
+    """Return the request of a call. Cancel-safe.
+
+    Raises:
+        Malformed: The client ended the call without one.
+    """
+    import grpc
+
+    data = await context.read()
+    if data is grpc.aio.EOF:
+        raise Malformed("the call has no request")
+    request: bytes = data
+    return request
 
 
 async def compress(context: Any, how: str) -> None:

@@ -24,7 +24,7 @@ from gateway.serving.door_count import DoorCount
 from gateway.serving.rest.infer_call import Timing
 from gateway.serving.rpc import protocol, streaming
 from gateway.serving.rpc.asking import LARGE_BYTES, Arrival, Asking, words_of_request
-from gateway.serving.rpc.calls import COMPRESSION_KEY, Calls, Method, compress
+from gateway.serving.rpc.calls import COMPRESSION_KEY, Calls, Method, compress, handler_of, only_request
 from gateway.serving.rpc.health_service import HealthService
 from gateway.serving.rpc.inference_service import Behind, InferenceService
 from gateway.serving.rpc.mesh_service import Memory, MeshService
@@ -179,14 +179,15 @@ class RpcServer:
 
     def _inference(self, grpc: Any) -> Mapping[str, Any]:
         return {
-            INFER_METHOD: grpc.unary_unary_rpc_method_handler(self._infer),
+            INFER_METHOD: handler_of(self._infer),
             streaming.METHOD: grpc.stream_stream_rpc_method_handler(self._stream),
         }
 
-    async def _infer(self, data: bytes, context: Any) -> bytes:
-        arrived_s = time.monotonic()
+    async def _infer(self, _requests: Any, context: Any) -> bytes:
         async with self._calls.answering(INFER_METHOD, context):
             visit = self._calls.visit(context)
+            data = await only_request(context)
+            arrived_s = time.monotonic()
             admission = self._calls.gate.admit(visit.peer, INFER, INFER_METHOD)
             with admission as caller:
                 words = await words_of_request(data)

@@ -152,6 +152,22 @@ def test_a_stream_of_malformed_requests_answers_every_one_and_goes_on() -> None:
     asyncio.run(run())
 
 
+def test_a_call_that_ends_without_a_request_is_refused_and_its_trace_is_answered() -> None:
+    async def run() -> None:
+        trace = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        async with open_door() as door, client_of(door.address) as client:
+            for service, name in UNARY:
+                call = client.channel.stream_unary(f"/{service}/{name}")(metadata=[trace], timeout=20)
+                await call.done_writing()
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await call
+                assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+                assert word(caught.value, "gateway-error-label") == "refused.malformed"
+                assert word(caught.value, "traceparent").startswith("00-0af7651916cd43dd8448eb211c80319c-")
+
+    asyncio.run(run())
+
+
 def test_methods_and_services_that_are_not_there_are_unimplemented() -> None:
     async def run() -> None:
         async with open_door() as door, client_of(door.address) as client:
