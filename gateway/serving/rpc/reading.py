@@ -210,10 +210,10 @@ def _plan_of(message: Any, *, has_raws: bool) -> _Plan:
         sequence=read_sequence(parameters),
         priority=priority,
     )
-    return _Plan(tuple(_input(each, has_raws=has_raws) for each in message.inputs), words)
+    return _Plan(tuple(_input(each, message.model_name, has_raws=has_raws) for each in message.inputs), words)
 
 
-def _input(found: Any, *, has_raws: bool) -> InputTensor | PlacedInput | _Hole:
+def _input(found: Any, model: str, *, has_raws: bool) -> InputTensor | PlacedInput | _Hole:
     name: str = found.name
     tensor = f"input {name[:80]!a}"
     datatype = datatype_named(found.datatype, tensor)
@@ -230,7 +230,11 @@ def _input(found: Any, *, has_raws: bool) -> InputTensor | PlacedInput | _Hole:
     if not has_raws:
         return InputTensor(name, datatype.name, shape, bytes_of(found.contents, datatype, count, tensor))
     if filled:
-        raise Malformed(f"{tensor} has contents, and raw_input_contents are there too; send one of the two")
+        # In Triton's words, which its own examples look for.
+        raise Malformed(
+            "contents field must not be specified when using raw_input_contents "
+            f"for {name[:80]!a} for model {model[:80]!a}"
+        )
     # A length says everything of elements that may have any bits.
     return _Hole(name, datatype, shape, count * datatype.size if datatype.size else -1, tensor)
 

@@ -129,7 +129,8 @@ def test_an_element_out_of_its_types_range_is_named(datatype: str, element: int)
 def test_raw_and_typed_together_are_refused() -> None:
     made = echo()
     made.inputs[0].contents.uint_contents.append(1)
-    with pytest.raises(Malformed, match="one of the two"):
+    words = "contents field must not be specified when using raw_input_contents for 'IN' for model 'echo'"
+    with pytest.raises(Malformed, match=words):
         read(made.SerializeToString())
 
 
