@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -245,7 +245,12 @@ def _version(target: Target, facts: WorkerFacts) -> str:
 
 
 def _inputs(shape: ModelShape) -> tuple[TensorView, ...]:
-    return tuple(_tensor(spec, optional=spec.name in shape.carried) for spec in shape.inputs)
+    views = [_tensor(spec, optional=spec.name in shape.carried) for spec in shape.inputs]
+    # Where an input is rows and nothing else, an axis of 1 is what is left of it beside the batch: so
+    # Triton has it, and clients that take the batch off need it. Calls may leave it out.
+    return tuple(
+        replace(each, shape=(-1, 1)) if shape.stacks and each.shape == (-1,) else each for each in views
+    )
 
 
 def _outputs(shape: ModelShape) -> tuple[TensorView, ...]:

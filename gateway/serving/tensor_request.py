@@ -100,6 +100,8 @@ def _plan(call: InferCall, shape: ModelShape, max_rows: int) -> Plan:
     given = _by_name(call.inputs, call.model)
     specs = {spec.name: spec for spec in shape.inputs}
     _check_names(given, specs, shape, call.model)
+    if shape.stacks:
+        given = {name: _of_rows(tensor, specs[name]) for name, tensor in given.items()}
     for name, tensor in given.items():
         _check(tensor, specs[name], stacks=shape.stacks)
     rows = _rows(given, max_rows) if shape.stacks else 0
@@ -184,6 +186,12 @@ def _check(tensor: InputTensor, spec: TensorSpec, *, stacks: bool) -> None:
     if len(tensor.data) != needed:
         words = f"{expected} of shape {list(tensor.shape)} takes {needed}"
         raise Malformed(f"input {spec.name} has {len(tensor.data)} bytes; {words}")
+
+
+def _of_rows(tensor: InputTensor, spec: TensorSpec) -> InputTensor:
+    """Return a tensor of one element a row without the axis of 1 that a configuration gives it."""
+    one = len(spec.shape) == 1 and len(tensor.shape) == 2 and tensor.shape[1] == 1
+    return tensor._replace(shape=tensor.shape[:1]) if one else tensor
 
 
 def _rows(given: Mapping[str, InputTensor], max_rows: int) -> int:

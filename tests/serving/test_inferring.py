@@ -13,8 +13,33 @@ import numpy as np
 import pytest
 
 from gateway.errors import DeadlineExceeded, Malformed, UnknownModel, WrongDtype, WrongShape
+from gateway.inference.card import read_folder
+from gateway.inference.dataplane import DataPlane
+from gateway.inference.model_shape import ModelShape
 from gateway.serving.call import Sequence, WantedOutput
-from tests.serving.serving_models import CLASSIFIER, MOTION, SPEECH, array_of, call, inferring
+from gateway.serving.inferring import ColdModel, Inferring
+from gateway.tensor import TensorSpec
+from tests.inference.model_folders import MODELS
+from tests.serving.serving_models import (
+    CLASSIFIER,
+    MOTION,
+    SPEECH,
+    Found,
+    Plain,
+    array_of,
+    call,
+    inferring,
+)
+
+
+class Unloaded(Plain):
+    """A name leads to a model that nothing has asked for yet."""
+
+    def __init__(self) -> None:
+        super().__init__(DataPlane())
+
+    def resolve(self, name: str, version: str, key: str) -> Any:
+        return Found(name, version, None)  # type: ignore[arg-type]
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -39,6 +64,21 @@ def test_a_view_tells_what_a_model_takes_and_gives() -> None:
                 models.view("absent")
 
     run(test())
+
+
+@pytest.mark.parametrize(("stacks", "sizes"), [(True, (-1, 1)), (False, (-1,))])
+def test_an_input_of_rows_alone_is_said_as_its_configuration_says_it(
+    stacks: bool, sizes: tuple[int, ...]
+) -> None:
+    # Without the axis of 1 nothing is left of it beside the batch, and perf_analyzer gives up.
+    inputs = (TensorSpec("x", "float32", (None, 3)), TensorSpec("lengths", "int64", (None,)))
+    outputs = (TensorSpec("y", "float32", (None,)),)
+    shape = ModelShape(inputs, outputs, frozenset(), stacks)
+    cold = ColdModel(read_folder(MODELS / MOTION).card, shape, 8)
+    models = Inferring(DataPlane(), Unloaded(), lambda _name, _version: (), lambda _model: cold)
+    view = models.view("m")
+    assert [each.shape for each in view.inputs] == [(-1, 3), sizes]
+    assert [each.shape for each in view.outputs] == [(-1,)]
 
 
 def test_tensors_get_what_the_runtime_gives_for_them() -> None:

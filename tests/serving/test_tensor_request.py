@@ -63,6 +63,17 @@ def test_one_tensor_alone_is_not_copied() -> None:
     assert tensor_request(call(tensor("x", "FP32", (1, 3), data)), "m", shape, 8).payload is data
 
 
+@pytest.mark.parametrize("sizes", [(3,), (3, 1)])
+def test_rows_of_one_element_may_have_the_axis_that_their_configuration_has(sizes: tuple[int, ...]) -> None:
+    lengths = np.array([5, 6, 7], np.int64)
+    alone = ModelShape((TensorSpec("n", "int64", (None,)),), (), frozenset(), True)
+    request = tensor_request(call(tensor("n", "INT64", sizes, lengths.tobytes())), "m", alone, 8)
+    rows = TensorLayout.from_json(request.declared).prepare(memoryview(request.payload)).rows
+    assert [row["n"].tolist() for row in rows] == [[5], [6], [7]]
+    with pytest.raises(WrongShape):
+        tensor_request(call(tensor("n", "INT64", (1, 3), lengths.tobytes())), "m", alone, 8)
+
+
 def test_any_byte_but_zero_is_true() -> None:
     flags = TensorSpec("f", "bool", (None, 3))
     given = tensor("f", "BOOL", (1, 3), b"\x00\x02\xff")

@@ -205,10 +205,14 @@ def _texts(view: TensorView, data: bytes, form: Form) -> InputTensor:
 def _fitted(array: _Array, view: TensorView) -> _Array:
     """Return an array with the input's axes: those of size 1 in front are added or left out.
 
+    A plain list is taken for rows of one element each, too.
+
     Raises:
         WrongShape: Its sizes are others.
     """
     given = array.shape
+    if view.shape == (-1, 1) and array.ndim == 1:
+        array = array[:, None]
     while array.ndim < len(view.shape) and view.shape[len(view.shape) - array.ndim - 1] in (1, -1):
         array = array[None]
     while array.ndim > len(view.shape) and array.shape[0] == 1:

@@ -60,6 +60,8 @@ def test_any_file_is_a_tensor_that_fits_or_is_refused(view: TensorView, data: by
         ((4,), (1, 4), (4,)),
         ((1, 2, 2), (2, 2), (1, 2, 2)),
         ((), (1,), ()),
+        ((-1, 1), (3,), (3, 1)),
+        ((-1, 1), (1, 1), (1, 1)),
     ],
 )
 def test_axes_of_one_are_added_and_left_out(
