@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from gateway.daemon.alias_table import Alias
 from gateway.daemon.beside import Beside
@@ -11,7 +12,7 @@ from gateway.daemon.model_version import Version
 from gateway.errors import UnknownModel
 from gateway.inference.choosing import Choice
 from gateway.operations.memory import read_memory
-from gateway.serving.model_view import ModelStatistics
+from gateway.serving.model_view import BatchStatistics, Duration, ModelStatistics
 
 
 class ModelCounts:
@@ -34,13 +35,15 @@ class ModelCounts:
 
         A version that was asked for goes by that name, the others by the number of their release: Triton's
         tools know versions by whole numbers alone. Under an alias stands all that its models did, whatever
-        name they were asked by.
+        name they were asked by; those whose versions go by one number are summed up.
         """
-        return [
-            each.watch.counts.statistics(known_as, version or number)
-            for known_as, number, each in self._named(name)
-            if version in ("", number, each.card_version)
-        ]
+        found: dict[tuple[str, str], ModelStatistics] = {}
+        for known_as, number, each in self._named(name):
+            if version in ("", number, each.card_version):
+                did = each.watch.counts.statistics(known_as, version or number)
+                before = found.get((known_as, did.version))
+                found[known_as, did.version] = did if before is None else _together(before, did)
+        return [*found.values()]
 
     def _named(self, name: str) -> Iterator[tuple[str, str, Version]]:
         alias = self._aliases.get(name)
@@ -100,3 +103,27 @@ class ModelMemory:
         # Whoever has just loaded it asks at once, and lanes are measured when they have served a while.
         proven = max(0, choice.proof.memory_bytes) if choice is not None else 0
         return self._cost_of(name).of_lanes(lanes) or proven * lanes
+
+
+def _together(one: ModelStatistics, other: ModelStatistics) -> ModelStatistics:
+    """Return what two versions did, which go by one name."""
+    runs = {each.rows: each.compute for each in one.batches}
+    for each in other.batches:
+        runs[each.rows] = _sum(runs.get(each.rows, Duration()), each.compute)
+    return replace(
+        one,
+        last_inference_ms=max(one.last_inference_ms, other.last_inference_ms),
+        inference_count=one.inference_count + other.inference_count,
+        execution_count=one.execution_count + other.execution_count,
+        success=_sum(one.success, other.success),
+        fail=_sum(one.fail, other.fail),
+        queue=_sum(one.queue, other.queue),
+        compute_input=_sum(one.compute_input, other.compute_input),
+        compute_infer=_sum(one.compute_infer, other.compute_infer),
+        compute_output=_sum(one.compute_output, other.compute_output),
+        batches=tuple(BatchStatistics(rows, compute) for rows, compute in sorted(runs.items())),
+    )
+
+
+def _sum(one: Duration, other: Duration) -> Duration:
+    return Duration(one.count + other.count, one.ns + other.ns)

@@ -46,6 +46,29 @@ def test_under_an_alias_stands_what_each_of_its_models_did(tmp_path: Path) -> No
     lived(test)
 
 
+def test_models_of_an_alias_whose_versions_go_by_one_number_are_summed_up(
+    tmp_path: Path,
+) -> None:
+    async def test() -> None:
+        folders = {name: model(tmp_path, name) for name in ("day", "night")}
+        settings = settings_of(folders, aliases={"either": {"day": 1, "night": 1}})
+        async with world(tmp_path, settings) as made:
+            await made.settled()
+            for name in ("day", "night", "night"):
+                await made.version_of(name)
+            counts = ModelCounts(made.catalog.versions, made.wishes.beside, made.wishes.table.aliases)
+            (told,) = counts.of("either", "")
+            apart = [counts.of(name, "")[0] for name in folders]
+            assert (told.name, told.version, told.success.count) == ("either", "0", 3)
+            assert told.success.ns == sum(each.success.ns for each in apart)
+            assert told.inference_count == sum(each.inference_count for each in apart) == 3
+            assert told.last_inference_ms == max(each.last_inference_ms for each in apart)
+            assert [(each.rows, each.compute.count) for each in told.batches] == [(1, 3)]
+            assert told.batches[0].compute.ns == sum(each.batches[0].compute.ns for each in apart)
+
+    lived(test)
+
+
 def test_a_model_takes_what_was_measured_and_until_then_what_its_proof_took(tmp_path: Path) -> None:
     async def test() -> None:
         folders = {"motion": model(tmp_path, "factory"), "other": model(tmp_path, "other")}
