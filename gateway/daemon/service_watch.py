@@ -100,7 +100,7 @@ class ServiceWatch:
         if outcome.state is RequestState.DONE:
             stages_ms = outcome.timings.stages_ms if outcome.timings else {}
             spent_ms = sum(stages_ms.get(stage, 0.0) for stage in _OWN_STAGES)
-            self.window.answered(spent_ms, outcome.prediction)
+            self.window.answered(spent_ms, outcome.prediction, outcome.batch_rows)
         elif isinstance(outcome.error, (EngineFailed, WorkerCrashed, DeadlineRunning)):
             self.window.failed(not_finite="NaN" in outcome.error.message)
 

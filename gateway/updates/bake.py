@@ -12,6 +12,8 @@ Rules (each a property in ``tests/updates/test_bake.py``):
    show it.
 4. No release passes before its time and its requests are reached, or the longest time is.
 5. What a release says, class by class, only raises an alarm: the world may have changed.
+6. That requests run together is no slowness: a run is held against runs of as many rows. Where there were
+   none, more rows take no less time than fewer, and twice as many at most twice as long.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import enum
 import math
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -48,7 +50,7 @@ class Summary:
     """What a version did.
 
     Attributes:
-        times_ms: Time of each recent run of the model, rising.
+        times_ms: Time of each recent run of the model by the rows that ran together, rising.
         failed: Recent requests that the version failed.
         not_finite: Requests since the window began that failed with NaN or infinity.
         crashes: Workers since the window began that ended unasked.
@@ -56,7 +58,7 @@ class Summary:
         classes: What was said how often since the window began.
     """
 
-    times_ms: tuple[float, ...] = ()
+    times_ms: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
     failed: int = 0
     not_finite: int = 0
     crashes: int = 0
@@ -66,41 +68,42 @@ class Summary:
     @property
     def recent(self) -> int:
         """Recent requests, answered or failed."""
-        return len(self.times_ms) + self.failed
+        return sum(map(len, self.times_ms.values())) + self.failed
 
     @property
     def error_rate(self) -> float:
         """Share of recent requests that failed."""
         return self.failed / self.recent if self.recent else 0.0
 
-    def at_ms(self, fraction: float) -> float:
-        """Return the quantile of the times at ``fraction``; 0 if there are none."""
-        if not self.times_ms:
-            return 0.0
-        return self.times_ms[max(0, math.ceil(fraction * len(self.times_ms)) - 1)]
+    def at_ms(self, fraction: float, rows: int = 1) -> float:
+        """Return the quantile at ``fraction`` of the times of so many rows; 0 if there are none."""
+        times_ms = self.times_ms.get(rows)
+        return times_ms[max(0, math.ceil(fraction * len(times_ms)) - 1)] if times_ms else 0.0
 
 
 class BakeWindow:
     """Counts what one version does while it serves. Memory is fixed; counting takes microseconds."""
 
-    __slots__ = ("_at", "_classes", "_crashes", "_not_finite", "_recent", "_requests")
+    __slots__ = ("_at", "_classes", "_crashes", "_not_finite", "_recent", "_requests", "_rows")
 
     def __init__(self) -> None:
         self._recent = array("f")
+        self._rows = array("I")
         self._at = 0
         self._requests = 0
         self._not_finite = 0
         self._crashes = 0
         self._classes: Counter[str] = Counter()
 
-    def answered(self, infer_ms: float, prediction: Mapping[str, JsonValue] | None) -> None:
+    def answered(self, infer_ms: float, prediction: Mapping[str, JsonValue] | None, rows: int = 1) -> None:
         """Count an answer.
 
         Args:
             infer_ms: Time of the model's run; not of waiting, which is the load's doing.
             prediction: What was said; None for nothing yet.
+            rows: Rows that ran together.
         """
-        self._keep(max(0.0, infer_ms))
+        self._keep(max(0.0, infer_ms), max(1, rows))
         for name in classes_of(prediction):
             known = name in self._classes or len(self._classes) < _MOST_CLASSES
             self._classes[name if known else _OTHERS] += 1
@@ -121,22 +124,26 @@ class BakeWindow:
 
     def summary(self) -> Summary:
         """Return what was counted."""
-        times_ms = tuple(sorted(time_ms for time_ms in self._recent if time_ms >= 0))
+        times_ms: dict[int, list[float]] = {}
+        for time_ms, rows in zip(self._recent, self._rows, strict=True):
+            if time_ms >= 0:
+                times_ms.setdefault(rows, []).append(time_ms)
         return Summary(
-            times_ms=times_ms,
-            failed=len(self._recent) - len(times_ms),
+            times_ms={rows: tuple(sorted(times)) for rows, times in sorted(times_ms.items())},
+            failed=len(self._recent) - sum(map(len, times_ms.values())),
             not_finite=self._not_finite,
             crashes=self._crashes,
             requests=self._requests,
             classes=dict(self._classes),
         )
 
-    def _keep(self, time_ms: float) -> None:
+    def _keep(self, time_ms: float, rows: int = 1) -> None:
         self._requests += 1
         if len(self._recent) < RECENT:
             self._recent.append(time_ms)
+            self._rows.append(rows)
             return
-        self._recent[self._at] = time_ms
+        self._recent[self._at], self._rows[self._at] = time_ms, rows
         self._at = (self._at + 1) % RECENT
 
 
@@ -281,17 +288,37 @@ def _errors(base: Summary, now: Summary, limits: Gates) -> str:
 
 
 def _slow(base: Summary, now: Summary, limits: Gates) -> str:
-    if len(base.times_ms) < LEAST_SAMPLES or len(now.times_ms) < LEAST_SAMPLES:
-        return ""
-    for fraction, factor in ((0.5, max(SLOW_FACTOR, limits.p99_factor)), (0.99, limits.p99_factor)):
-        was_ms = base.at_ms(_cautious(fraction, len(base.times_ms)))
-        limit_ms = max(was_ms * factor, was_ms + NOISE_MS)
-        if _over(now.times_ms, limit_ms, 1 - fraction):
-            return (
-                f"a run takes {now.at_ms(fraction):.2f} ms at p{fraction * 100:.0f}; "
-                f"before, {was_ms:.2f} ms, and {limit_ms:.2f} ms are allowed"
-            )
+    for rows, times_ms in now.times_ms.items():
+        if len(times_ms) < LEAST_SAMPLES:
+            continue
+        for fraction, factor in ((0.5, max(SLOW_FACTOR, limits.p99_factor)), (0.99, limits.p99_factor)):
+            was_ms = _was_ms(base, rows, fraction)
+            if was_ms is None:
+                break
+            limit_ms = max(was_ms * factor, was_ms + NOISE_MS)
+            over = sum(time_ms > limit_ms for time_ms in times_ms)
+            if significantly_more(over, len(times_ms), 1 - fraction):
+                return (
+                    f"a run{_of(rows)} takes {now.at_ms(fraction, rows):.2f} ms at p{fraction * 100:.0f}; "
+                    f"before, {was_ms:.2f} ms, and {limit_ms:.2f} ms are allowed"
+                )
     return ""
+
+
+def _was_ms(base: Summary, rows: int, fraction: float) -> float | None:
+    """Return what a run of so many rows took at a quantile, or at most, for all that is known of others."""
+    known = {
+        count: base.at_ms(_cautious(fraction, len(times_ms)), count)
+        for count, times_ms in base.times_ms.items()
+        if len(times_ms) >= LEAST_SAMPLES
+    }
+    if rows in known:
+        return known[rows]
+    return min((was_ms * max(1.0, rows / count) for count, was_ms in known.items()), default=None)
+
+
+def _of(rows: int) -> str:
+    return f" of {rows} rows" if rows > 1 else ""
 
 
 def _cautious(fraction: float, samples: int) -> float:
@@ -300,17 +327,16 @@ def _cautious(fraction: float, samples: int) -> float:
 
 
 def _budget(_base: Summary, now: Summary, limits: Gates) -> str:
-    if not limits.p99_budget_ms or len(now.times_ms) < LEAST_SAMPLES:
+    budget_ms = limits.p99_budget_ms
+    runs = sum(map(len, now.times_ms.values()))
+    if not budget_ms or runs < LEAST_SAMPLES:
         return ""
-    if not _over(now.times_ms, limits.p99_budget_ms, _TAIL):
+    # It was declared of one row at a time: rows that run together may take as long as one after another.
+    by_row_ms = sorted(time_ms / rows for rows, times_ms in now.times_ms.items() for time_ms in times_ms)
+    if not significantly_more(sum(time_ms > budget_ms for time_ms in by_row_ms), runs, _TAIL):
         return ""
-    return f"a run takes {now.at_ms(0.99):.2f} ms at p99; its budget is {limits.p99_budget_ms:.2f} ms"
-
-
-def _over(times_ms: Sequence[float], limit_ms: float, share: float) -> bool:
-    """Tell whether more than ``share`` of the times lie above the limit, beyond chance."""
-    count = sum(1 for time_ms in times_ms if time_ms > limit_ms)
-    return significantly_more(count, len(times_ms), share)
+    p99_ms = by_row_ms[math.ceil(0.99 * runs) - 1]
+    return f"a run takes {p99_ms:.2f} ms a row at p99; its budget is {budget_ms:.2f} ms"
 
 
 def _drift(before: Mapping[str, int], now: Mapping[str, int]) -> str:

@@ -95,7 +95,7 @@ def test_the_end_of_lanes_that_serve_no_longer_is_nothing_against_what_does(stor
 
 
 def test_other_pipelines_are_not_held_against_the_release_before(store: Store) -> None:
-    before = Summary(times_ms=(0.1,) * 100, requests=100)
+    before = Summary(times_ms={1: (0.1,) * 100}, requests=100)
 
     async def reload(house: House) -> None:
         house.catalog.versions[MODEL].plan.spec = SimpleNamespace(folder=FOLDER, pipelines=("heavy",))

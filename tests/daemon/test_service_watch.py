@@ -58,7 +58,7 @@ def test_a_candidate_serves_nobody_and_only_what_serves_can_be_out_of_service(
 def test_a_version_answers_for_its_own_stages_and_not_for_the_queue() -> None:
     watch, _ = _watch(Role.SERVING)
     watch.request_ended(TICKET, DONE)
-    assert watch.window.summary().times_ms == (10.0,)
+    assert watch.window.summary().times_ms == {1: (10.0,)}
 
 
 @pytest.mark.parametrize("error", [Overloaded("full"), DeadlineQueued("late"), NotReady("not yet")])

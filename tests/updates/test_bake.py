@@ -29,7 +29,7 @@ from gateway.updates.bake import (
 
 GATES: Final = Gates(seconds=600, requests=200, max_seconds=86_400)
 STEADY: Final = tuple([4.0] * 480 + [6.0] * 20)
-BEFORE: Final = Summary(times_ms=STEADY, requests=500)
+BEFORE: Final = Summary(times_ms={1: STEADY}, requests=500)
 
 
 def judged(now: Summary, before: Summary | None = BEFORE, limits: Gates = GATES) -> Judgement:
@@ -37,8 +37,13 @@ def judged(now: Summary, before: Summary | None = BEFORE, limits: Gates = GATES)
 
 
 def served(times_ms: list[float], failed: int = 0, **more: Any) -> Summary:
-    times = tuple(sorted(times_ms))
-    return Summary(times, failed, requests=len(times) + failed, **more)
+    return together({1: times_ms} if times_ms else {}, failed, **more)
+
+
+def together(times_ms: dict[int, list[float]], failed: int = 0, **more: Any) -> Summary:
+    """Return what was seen by the rows that ran together."""
+    known = {rows: tuple(sorted(times)) for rows, times in times_ms.items()}
+    return Summary(known, failed, requests=sum(map(len, known.values())) + failed, **more)
 
 
 def with_spikes(chance: random.Random) -> float:
@@ -97,6 +102,40 @@ def test_a_lucky_window_before_does_not_bind_the_next_release() -> None:
     """Two runs in a hundred have always been slow; of two hundred, two were."""
     before = served([4.0] * 198 + [40.0] * 2)
     assert judged(served([4.0] * 4014 + [40.0] * 82), before).verdict is Verdict.WATCH
+
+
+def test_that_requests_run_together_is_no_slowness() -> None:
+    """A burst, or a release whose rows may be stacked: a run of eight rows takes as long as eight of one."""
+    assert judged(together({8: [33.0] * 500})).verdict is Verdict.WATCH
+    assert judged(together({1: [4.1] * 500, 8: [32.5] * 500})).verdict is Verdict.WATCH
+    assert judged(together({1: [4.1] * 500}), together({8: [5.0] * 500})).verdict is Verdict.WATCH
+    assert (
+        judged(together({3: [12.0] * 500}), together({2: [8.1] * 50, 8: [32.0] * 50})).verdict
+        is Verdict.WATCH
+    )
+
+
+def test_a_run_is_held_against_runs_of_as_many_rows() -> None:
+    before = together({1: [4.0] * 500, 8: [6.0] * 500})
+    slow = judged(together({1: [4.0] * 500, 8: [16.0] * 500}), before)
+    assert slow.reason == "a run of 8 rows takes 16.00 ms at p50; before, 6.00 ms, and 12.00 ms are allowed"
+    assert (
+        judged(together({1: [4.0] * 500, 8: [16.0] * (LEAST_SAMPLES - 1)}), before).verdict is Verdict.WATCH
+    )
+
+
+def test_a_run_of_rows_as_there_were_none_may_take_what_others_tell() -> None:
+    assert judged(together({8: [70.0] * 500})).verdict is Verdict.FAILED  # one took 4 ms
+    assert judged(together({1: [40.0] * 500}), together({8: [5.0] * 500})).verdict is Verdict.FAILED
+    few = together({8: [5.0] * (LEAST_SAMPLES - 1)})
+    assert judged(together({1: [40.0] * 500}), few).verdict is Verdict.WATCH
+
+
+def test_a_budget_is_one_of_a_row() -> None:
+    limits = replace(GATES, p99_budget_ms=5.0)
+    assert judged(together({8: [33.0] * LEAST_SAMPLES}), None, limits).verdict is Verdict.WATCH
+    over = judged(together({8: [44.0] * LEAST_SAMPLES}), None, limits)
+    assert over.reason == "a run takes 5.50 ms a row at p99; its budget is 5.00 ms"
 
 
 def test_noise_of_a_fast_model_is_no_slowness() -> None:
@@ -218,7 +257,7 @@ def test_a_window_counts_what_it_is_told(happened: list[float | str]) -> None:
             window.answered(what, {"kind": "voice", "speech": what > 500})
     found = window.summary()
     times = sorted(what for what in happened if not isinstance(what, str))
-    assert found.times_ms == pytest.approx(times, rel=1e-6)
+    assert found.times_ms.get(1, ()) == pytest.approx(times, rel=1e-6)
     assert found.failed == happened.count("failed") + happened.count("nan")
     assert (found.not_finite, found.crashes) == (happened.count("nan"), happened.count("crash"))
     assert found.requests == window.requests == found.recent == len(times) + found.failed
@@ -232,8 +271,20 @@ def test_a_window_keeps_the_last_requests_and_forgets_older_ones() -> None:
     for number in range(RECENT):
         window.answered(float(number % 7), None)
     found = window.summary()
-    assert (found.failed, len(found.times_ms), found.requests) == (0, RECENT, RECENT + 100)
+    assert (found.failed, len(found.times_ms[1]), found.requests) == (0, RECENT, RECENT + 100)
     assert (found.at_ms(0.5), found.at_ms(1.0), found.at_ms(0.0)) == (3.0, 6.0, 0.0)
+
+
+def test_a_window_tells_runs_of_one_row_from_runs_of_many() -> None:
+    window = BakeWindow()
+    for number in range(RECENT + 100):
+        window.answered(float(number), None, 1 + number % 4)
+    found = window.summary()
+    assert {rows: len(times) for rows, times in found.times_ms.items()} == dict.fromkeys(
+        (1, 2, 3, 4), RECENT // 4
+    )
+    assert found.at_ms(1.0, 4) == RECENT + 99
+    assert found.at_ms(1.0, 5) == 0.0
 
 
 def test_a_flood_of_class_names_takes_no_memory() -> None:
