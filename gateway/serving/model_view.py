@@ -91,6 +91,11 @@ class BatchStatistics:
     rows: int
     compute: Duration
 
+    @property
+    def around(self) -> Duration:
+        """What was done before and after the runs: as often, and not measured apart from them."""
+        return Duration(self.compute.count)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelStatistics:

@@ -97,9 +97,9 @@ def _statistics(each: ModelStatistics) -> Document:
         "batch_stats": [
             {
                 "batch_size": batch.rows,
-                "compute_input": _duration(none),
+                "compute_input": _duration(batch.around),
                 "compute_infer": _duration(batch.compute),
-                "compute_output": _duration(none),
+                "compute_output": _duration(batch.around),
             }
             for batch in each.batches
         ],

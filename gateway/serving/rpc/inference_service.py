@@ -203,8 +203,13 @@ def _put_statistics(to: Any, found: ModelStatistics) -> None:
     to.inference_count, to.execution_count = found.inference_count, found.execution_count
     for name in ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output"):
         _put_duration(getattr(to.inference_stats, name), getattr(found, name))
+    for name in ("cache_hit", "cache_miss"):  # nothing is cached here
+        _put_duration(getattr(to.inference_stats, name), Duration())
     for batch in found.batches:
-        _put_duration(to.batch_stats.add(batch_size=batch.rows).compute_infer, batch.compute)
+        runs = to.batch_stats.add(batch_size=batch.rows)
+        _put_duration(runs.compute_input, batch.around)
+        _put_duration(runs.compute_infer, batch.compute)
+        _put_duration(runs.compute_output, batch.around)
 
 
 def _put_duration(to: Any, found: Duration) -> None:

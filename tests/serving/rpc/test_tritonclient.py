@@ -79,7 +79,11 @@ def test_configuration_and_statistics() -> None:
         found = client.get_inference_statistics().model_stats
         assert [each.name for each in found] == ["add", "echo", "slow"]
         assert (found[0].inference_count, found[0].inference_stats.fail.ns) == (6, 5)
-        assert found[0].batch_stats[0].batch_size == 2
+        runs = found[0].batch_stats[0]
+        assert runs.batch_size == 2
+        assert runs.compute_input.count == runs.compute_infer.count == runs.compute_output.count > 0
+        (plain,) = client.get_inference_statistics("add", as_json=True)["model_stats"]
+        assert {"cache_hit", "cache_miss"} <= plain["inference_stats"].keys()
         assert len(client.get_inference_statistics("echo").model_stats) == 1
 
     in_thread(work)
