@@ -16,7 +16,8 @@ class HttpLimits:
         headers: Most headers of one request.
         ahead_bytes: Most bytes of one request's body that wait for the application.
         head_s: Longest time for a request's head to arrive, and for a TLS handshake.
-        body_s: Longest time for a request's body to arrive, besides what its size allows.
+        body_s: Longest time for a request's body to arrive, besides what its size allows; and over
+            HTTP/2 for what is left of it once it is answered.
         least_bytes_s: Slowest rate at which bodies must arrive and responses be taken.
         idle_s: Longest silence between two requests; longer than common scrape intervals.
         response_s: Longest silence of the application: until a response begins, and within it.
