@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gateway.errors import Malformed, NotSupported
+from gateway.errors import Malformed, NotSupported, TooLarge
 from gateway.serving.http.field_checks import check_expectation, check_host
 
 Headers = list[tuple[bytes, bytes]]
@@ -72,7 +72,7 @@ def request_fields(fields: Headers, most: int) -> tuple[str, bytes, Headers]:
         if name == b"expect":
             check_expectation(value)
     if len(headers) > most:
-        raise Malformed(f"the request has more than {most} headers")
+        raise TooLarge(f"the request has more than {most} headers")
     method = pseudo.get(b":method", b"").decode("latin-1")
     if method == "CONNECT":
         raise NotSupported("this is no proxy")

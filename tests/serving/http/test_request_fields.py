@@ -8,7 +8,7 @@ import pytest
 from h2.exceptions import ProtocolError
 from h2.utilities import HeaderValidationFlags, validate_headers
 
-from gateway.errors import Malformed, NotSupported
+from gateway.errors import Malformed, NotSupported, TooLarge
 from gateway.serving.http.request_fields import (
     Headers,
     flaw_of_request,
@@ -29,7 +29,7 @@ def test_a_host_without_an_authority_stays() -> None:
 
 
 def test_too_many_are_refused() -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(TooLarge):
         request_fields([*PSEUDO, *[(b"a", b"b")] * 10], 9)
 
 
