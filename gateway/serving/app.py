@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.errors import GatewayBug
 from gateway.operations.health import Verdict
 from gateway.operations.log import log
 from gateway.serving.asgi import Receive, Scope, Send
@@ -89,15 +90,16 @@ class StatusDoor:
         if method == "OPTIONS" and (page is not None or path == "*"):
             return Answer(204, "", b"", ((b"allow", b"GET, HEAD, OPTIONS"),))
         if page is None:
-            return _json(404, {"error": "no such page", "pages": list(self._pages)})
+            unknown = {"error": "no such page", "label": "refused.unknown_path", "pages": list(self._pages)}
+            return _json(404, unknown)
         if method not in {"GET", "HEAD"}:
-            refused = _json(405, {"error": "only GET and HEAD"})
+            refused = _json(405, {"error": "only GET and HEAD", "label": "refused.method"})
             return dataclasses.replace(refused, headers=((b"allow", b"GET, HEAD, OPTIONS"),))
         try:
             return await page(accept)
         except Exception as error:  # noqa: BLE001 - one broken page must not end the connection or the gateway
             log.event("http_failed", path=path, error=error)
-            return _json(500, {"error": "this page failed; the log says why"})
+            return _json(500, {"error": "this page failed; the log says why", "label": GatewayBug.label})
 
     async def _healthz(self, _accept: str) -> Answer:
         # Being able to answer is all that it says: the event loop turns.

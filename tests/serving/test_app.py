@@ -124,20 +124,23 @@ def test_head_says_the_length_and_sends_nothing() -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_other_methods_are_refused_and_told_what_is_allowed(method: str) -> None:
-    status, headers, _ = House().get("/metrics", method)
+    status, headers, body = House().get("/metrics", method)
     assert (status, headers[b"allow"]) == (405, b"GET, HEAD, OPTIONS")
+    assert json.loads(body)["label"] == "refused.method"
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/nothing", "/../healthz"])
 def test_an_unknown_page_is_404_and_lists_the_known_ones(path: str) -> None:
     status, said = House().get_json(path)
     assert (status, said["pages"]) == (404, ["/healthz", "/readyz", "/metrics", "/status"])
+    assert said["label"] == "refused.unknown_path"
 
 
 def test_a_page_that_raises_is_500_and_the_others_go_on(capfd: pytest.CaptureFixture[str]) -> None:
     house = House()
     house.status = {"broken": float("nan")}
-    assert house.get_json("/status")[0] == 500
+    status, told = house.get_json("/status")
+    assert (status, told["label"]) == (500, "bug")
     assert house.get("/healthz")[0] == 200
     said = capfd.readouterr().err  # in whichever form the log is, words or JSON
     assert "http_failed" in said

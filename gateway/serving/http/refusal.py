@@ -1,4 +1,4 @@
-"""What the HTTP server itself answers when it refuses: a status and a sentence as JSON. Pure."""
+"""What the HTTP server itself answers when it refuses: a status, and a sentence and a label as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.errors import Malformed, NotSupported, RequestRefused, TooLarge
+from gateway.errors import DeadlineExceeded, Malformed, NotSupported, Overloaded, RequestRefused, TooLarge
 
 _STATUS: Final[Mapping[type[RequestRefused], int]] = {Malformed: 400, TooLarge: 431, NotSupported: 501}
 _PHRASES: Final[Mapping[int, bytes]] = {
@@ -40,17 +40,19 @@ class Refusal:
 
     Attributes:
         status: HTTP's code.
+        label: The stable name of its kind.
         why: One sentence for whoever wrote the client.
         retry_after_s: When to come again; 0 if that would not help.
     """
 
     status: int
+    label: str
     why: str
     retry_after_s: int = 0
 
     def body(self) -> bytes:
         """Return the JSON that tells it."""
-        return json.dumps({"error": self.why}).encode()
+        return json.dumps({"error": self.why, "label": self.label}).encode()
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers of the answer."""
@@ -63,16 +65,16 @@ class Refusal:
         return headers
 
 
-TOO_MANY_CONNECTIONS: Final = Refusal(503, "too many connections; try again", 1)
-BODY_TOO_SLOW: Final = Refusal(408, "the request's body came too slowly")
-BODY_CUT: Final = Refusal(400, "the connection ended before the request's body did")
+TOO_MANY_CONNECTIONS: Final = Refusal(503, Overloaded.label, "too many connections; try again", 1)
+BODY_TOO_SLOW: Final = Refusal(408, DeadlineExceeded.label, "the request's body came too slowly")
+BODY_CUT: Final = Refusal(400, Malformed.label, "the connection ended before the request's body did")
 
 
 def refusal_of(error: RequestRefused) -> Refusal:
     """Return how an error is told to a client."""
     if "expected" in error.attributes:
-        return Refusal(417, error.message)
-    return Refusal(_STATUS.get(type(error), 400), error.message)
+        return Refusal(417, error.label, error.message)
+    return Refusal(_STATUS.get(type(error), 400), error.label, error.message)
 
 
 def phrase(status: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Refusals: JSON with one sentence, and the status that fits."""
+"""Refusals: JSON with one sentence and a label, and the status that fits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gateway.serving.http.refusal import TOO_MANY_CONNECTIONS, phrase, refusal_o
 def test_an_error_is_told_with_the_fitting_status(error: RequestRefused, status: int) -> None:
     refusal = refusal_of(error)
     assert refusal.status == status
-    assert json.loads(refusal.body()) == {"error": "m"}
+    assert json.loads(refusal.body()) == {"error": "m", "label": error.label}
     assert dict(refusal.headers())[b"content-length"] == str(len(refusal.body())).encode()
     assert dict(refusal.headers())[b"content-type"] == b"application/json"
 
