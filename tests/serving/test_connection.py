@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import subprocess
 import sys
 
@@ -88,6 +90,30 @@ def test_an_application_that_ends_while_its_client_goes_leaves_nothing() -> None
         await until(lambda: not listener._connections)
 
     run(work, slow)
+
+
+def test_answers_for_a_client_that_has_cut_the_connection_are_not_tried_one_by_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked, go = [0], asyncio.Event()
+
+    async def slow(_scope: Scope, _receive: Receive, send: Send) -> None:
+        asked[0] += 1
+        await go.wait()
+        await answer(send, b"late")
+
+    async def work(listener: Listener) -> None:
+        host, port = listener.address.split(":")
+        with socket.create_connection((host, int(port))) as sock:
+            many = b"".join(frame(1, stream, REQUEST, 5) for stream in range(1, 41, 2))
+            sock.sendall(PREFACE + frame(4) + many)
+            await until(lambda: asked[0] == 20)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        go.set()  # before the loop looks at its sockets again
+        await until(lambda: not listener._connections)
+
+    run(work, slow)
+    assert not [each for each in caplog.records if each.name == "asyncio"]
 
 
 SCRIPT = """

@@ -90,10 +90,11 @@ class Wire:
         return sock
 
     def write(self, data: bytes) -> None:
-        """Send bytes, or queue them."""
-        if self._transport is not None and not self.is_over:
+        """Send bytes, or queue them; nothing more where the client has cut the connection."""
+        transport = self._transport
+        if transport is not None and not self.is_over and not transport.is_closing():
             self._written_bytes += len(data)
-            self._transport.write(data)
+            transport.write(data)
 
     @property
     def taken_bytes(self) -> int:
