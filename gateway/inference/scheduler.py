@@ -138,7 +138,7 @@ class Scheduler:
         if old is not None:
             replaced = self._waiting.pop(old.id)
             self._end(replaced, RequestEvent.CANCEL, Outcome.withdrawn(CancelReason.SUPERSEDED))
-        self._pump()
+        self.pump()
         return ticket
 
     def cancel(self, ticket: Ticket, reason: CancelReason = CancelReason.CALLER) -> bool:
@@ -213,7 +213,7 @@ class Scheduler:
             )
             said = (answer.prediction, None, None, timings, version, rows, answer.tensors)
             self._end(ticket, RequestEvent.COMPLETE, Outcome(RequestState.DONE, *said))
-        self._pump()
+        self.pump()
 
     def lane_lost(self, lane: Lane, batches: Sequence[Batch], reason: str) -> None:
         """Answer or retry what a dead worker held."""
@@ -229,7 +229,7 @@ class Scheduler:
                     self._retry(ticket, alone=True)
                 else:
                     self._blame(ticket, reason)
-        self._pump()
+        self.pump()
 
     def lanes_changed(self) -> None:
         """Note that a lane is ready or gone."""
@@ -237,7 +237,7 @@ class Scheduler:
             if lane.state is LaneState.READY and lane.facts is not None:
                 self.facts = lane.facts
         self._observer.lanes_changed(self.name, self.pool.ready, self.pool.wanted)
-        self._pump()
+        self.pump()
 
     def out_of_service(self, reason: str) -> None:
         """Refuse everything from now on, and end the lanes that are left."""
@@ -250,7 +250,8 @@ class Scheduler:
 
     # The pump.
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
+        """Give lanes what waits, and answer what is due; needed whenever either may have changed."""
         self._again = True
         if self._pumping:  # a caller's on_done submitted: the loop below will see it
             return
@@ -328,7 +329,7 @@ class Scheduler:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._pump()
+        self.pump()
 
     # How requests end.
 

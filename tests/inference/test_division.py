@@ -52,6 +52,9 @@ class Owner:
     def lanes_changed(self) -> None:
         pass
 
+    def pump(self) -> None:
+        pass
+
     def out_of_service(self, reason: str) -> None:
         raise AssertionError(reason)
 

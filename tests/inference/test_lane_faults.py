@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -104,6 +105,29 @@ def test_two_canaries_at_once_harm_nobody() -> None:
             await asyncio.gather(lane.canary(5.0), lane.canary(5.0))
             assert (await dataplane.infer(request(payload()))).state is RequestState.DONE
             assert seen.lost == []
+
+    run(test())
+
+
+@pytest.mark.parametrize("question", ["canary", "pipelines"])
+def test_what_comes_while_the_only_lane_is_asked_runs_once_it_has_answered(question: str) -> None:
+    async def test() -> None:
+        async with serving("motion-int8") as (dataplane, scheduler, _):
+            (lane,) = scheduler.pool.lanes
+            os.kill(lane.pid, signal.SIGSTOP)
+            asked: asyncio.Future[Any] = asyncio.ensure_future(
+                scheduler.pool.canary(time.monotonic())
+                if question == "canary"
+                else scheduler.set_pipelines(spec("motion-int8"))
+            )
+            await until(lambda: lane.is_asked)
+            answers = Answers()
+            # Nothing else comes that would have the queue looked at, but its deadline.
+            dataplane.submit(request(payload(), patience_s=5.0), answers, "meanwhile")
+            os.kill(lane.pid, signal.SIGCONT)
+            await asked
+            outcomes = await answers.all_of(1)
+            assert outcomes["meanwhile"].state is RequestState.DONE
 
     run(test())
 

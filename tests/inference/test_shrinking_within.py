@@ -54,7 +54,7 @@ def test_lanes_that_go_because_a_batch_found_no_memory_take_no_request_with_them
             for number in range(6):
                 dataplane.submit(request(payload(), f"s{number}", 5.0), answers, number)
             scheduler._pumping = False
-            scheduler._pump()
+            scheduler.pump()
             outcomes = await answers.all_of(6)
             states = [outcome.state for outcome in outcomes.values()]
             assert states.count(RequestState.FAILED) <= 2  # those of the batch that found none
