@@ -56,6 +56,10 @@ class LaneOwner(Protocol):
         """The worker ended unasked; the first of ``batches`` was running, the rest waited."""
         ...
 
+    def lane_answered(self) -> None:
+        """A question is done with, however it ended: a lane may take batches again."""
+        ...
+
 
 @dataclass(slots=True, eq=False)
 class Lane:
@@ -144,11 +148,8 @@ class Lane:
 
     def child_body(self, timeout_s: float) -> DividedBody | None:
         """Return a body for another lane that this one's worker makes by dividing; None if it cannot."""
-        if (
-            self.state is not LaneState.READY
-            or self.body.kin is None
-            or not (self.facts and self.facts.divides)
-        ):
+        divides = self.facts is not None and self.facts.divides
+        if self.state is not LaneState.READY or self.body.kin is None or not divides:
             return None
         return DividedBody(lambda fds: self._ask("divided", {"t": "divide"}, timeout_s, fds))
 
@@ -275,6 +276,7 @@ class Lane:
             return future.result()
         finally:
             self._replies.pop(reply, None)
+            self.owner.lane_answered()
             future.cancel()  # whoever waits for its turn to ask need not wait for an answer to nobody
 
     def receive(self, head: Head, tail: bytes) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Protocol
 
 from gateway.errors import EngineFailed, GatewayError, OutOfMemory, WorkerCrashed
 from gateway.inference.body import Body, ProcessBody
@@ -22,8 +22,6 @@ from gateway.inference.limits import PoolLimits
 from gateway.inference.loaded import LoadSpec
 from gateway.operations.gentle import GENTLE, PATIENCE
 from gateway.operations.restart import GiveUp, Restart
-
-_Answer = TypeVar("_Answer")
 
 _LEAST_LEAD_S = 0.001  # an event loop's timers are good to about a millisecond
 _LEAD_SHARE = 0.12
@@ -54,7 +52,7 @@ class PoolOwner(Protocol):
         ...
 
     def pump(self) -> None:
-        """A lane has answered a question, and takes batches again."""
+        """A lane may take batches again that was asked something."""
         ...
 
     def out_of_service(self, reason: str) -> None:
@@ -209,6 +207,10 @@ class Pool:
         self._owner.batch_done(lane, batch, answers, took_s)
         self._close_if_done(lane)
 
+    def lane_answered(self) -> None:
+        """Pass on that what came meanwhile, and found the lane taken, may run."""
+        self._owner.pump()
+
     def lane_lost(self, lane: Lane, batches: Sequence[Batch], reason: str) -> None:
         """Note a death, plan the replacement, pass it on."""
         if lane in self.lanes:
@@ -234,7 +236,7 @@ class Pool:
         ready = self.ready_lanes
         timeout_s = self._limits.load_timeout_s
         said = await asyncio.gather(
-            *(self._asked(lane.set_pipelines(spec, timeout_s)) for lane in ready), return_exceptions=True
+            *(lane.set_pipelines(spec, timeout_s) for lane in ready), return_exceptions=True
         )
         for answer in said:
             if isinstance(answer, BaseException) and not isinstance(answer, (WorkerCrashed, EngineFailed)):
@@ -259,17 +261,10 @@ class Pool:
 
     async def _sing(self, lane: Lane) -> None:
         try:
-            await self._asked(lane.canary(self._limits.run_timeout_s))
+            await lane.canary(self._limits.run_timeout_s)
         except WorkerCrashed:
             if not lane.is_let_go:
                 raise
-
-    async def _asked(self, question: Awaitable[_Answer]) -> _Answer:
-        """Return the answer of a lane; what came meanwhile, and found it taken, runs then."""
-        try:
-            return await question
-        finally:
-            self._owner.pump()
 
     async def close(self) -> None:
         """End every worker. Idempotent; cancel-safe: a second call finishes the first."""
@@ -326,7 +321,6 @@ class Pool:
             raise
         finally:
             self._loads.pop(lane, None)
-            self._owner.pump()  # the one that was asked to divide is free
         if len(self._live()) > self.wanted:  # shrunk while it started
             lane.retire()
             self._close_if_done(lane)

@@ -192,6 +192,9 @@ def test_a_folder_that_cannot_be_written_costs_the_file_and_not_the_proof(tmp_pa
 class _Owner:
     def batch_done(self, *_: object) -> None: ...
 
+    def lane_answered(self) -> None:
+        pass
+
     def lane_lost(self, *_: object) -> None: ...
 
 
