@@ -13,7 +13,6 @@ import contextlib
 import gc
 import os
 import select
-import signal
 import socket
 import sys
 import threading
@@ -30,16 +29,18 @@ from gateway.inference.owner_words import (
     unpack,
 )
 from gateway.inference.wire import Head
-from gateway.operations.child_start import die_with_parent, offer_to_the_oom_killer
+from gateway.operations.child_start import (
+    die_with_parent,
+    leave_signals_to_the_parent,
+    offer_to_the_oom_killer,
+)
 
 _TELL_EVERY_S: Final = 0.5
 
 
 def main(argv: list[str]) -> None:
     """Carry out what the front end asks for until it closes the socket; does not return."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the front end drains, then closes us
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # and goes on after a reload
+    leave_signals_to_the_parent()  # it drains, then closes us
     die_with_parent(os.getppid())
     offer_to_the_oom_killer()
     control = socket.socket(fileno=int(argv[1]))

@@ -6,11 +6,11 @@ thread of its own loads, and the one that will serve waits for it.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 from collections.abc import Callable
 from typing import TypeVar
+
+from gateway.operations.gentle import give_way
 
 T = TypeVar("T")
 
@@ -30,9 +30,7 @@ def politely(load: Callable[[], T], politeness: int, *, threads: int) -> T:
     errors: list[BaseException] = []
 
     def work() -> None:
-        with contextlib.suppress(OSError):
-            own = os.getpriority(os.PRIO_PROCESS, 0)
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(politeness, own))
+        give_way(politeness)
         try:
             loaded.append(load())
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for

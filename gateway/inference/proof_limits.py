@@ -20,6 +20,7 @@ from gateway.inference.confine import confine, needs_devices
 from gateway.inference.engines.engine import EngineOptions
 from gateway.inference.syscall_filter import forbid
 from gateway.operations.child_start import die_with_parent
+from gateway.operations.gentle import give_way
 
 _CLONE_NEWNET = 0x40000000
 _CPU_SPARE_S = 5
@@ -61,8 +62,7 @@ def _give_way(politeness: int) -> None:
     Our session is a group of its own to the scheduler where it groups sessions
     (autogroup): then only the group's nice value counts against other sessions.
     """
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, max(politeness, os.getpriority(os.PRIO_PROCESS, 0)))
+    give_way(politeness)
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(politeness), encoding="ascii")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -21,7 +20,11 @@ from gateway.inference.pages import ReadOnlyPage
 from gateway.inference.polite import politely
 from gateway.inference.reading import read_message
 from gateway.inference.wire import encode
-from gateway.operations.child_start import die_with_parent, offer_to_the_oom_killer
+from gateway.operations.child_start import (
+    die_with_parent,
+    leave_signals_to_the_parent,
+    offer_to_the_oom_killer,
+)
 
 if TYPE_CHECKING:
     from gateway.inference.loaded import LoadedModel
@@ -29,9 +32,7 @@ if TYPE_CHECKING:
 
 def main(argv: list[str]) -> int:
     """Serve batches until the front end closes the socket; return an exit code only if nothing was served."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C and systemd's stop reach the whole
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # group: the front end drains, then closes us
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so may a terminal's end and a reload: it stays
+    leave_signals_to_the_parent()  # it drains, then closes us
     front_end = os.getppid()
     die_with_parent(front_end)
     offer_to_the_oom_killer()

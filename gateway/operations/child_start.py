@@ -24,6 +24,12 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def leave_signals_to_the_parent() -> None:
+    """Ignore what reaches a whole group: Ctrl-C, a stop, a terminal's end, a reload. The parent decides."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def offer_to_the_oom_killer() -> None:
     """Have the kernel take this process under memory pressure, and not the front end."""
     with contextlib.suppress(OSError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 from collections.abc import Sequence
 from typing import Final
@@ -27,3 +29,9 @@ def gently(command: Sequence[str], politeness: int, *, own_session: bool) -> lis
     if shutil.which(_SHELL) is None or shutil.which(command[0]) is None:
         return list(command)  # what cannot be started is found out by whoever starts it, not by a shell
     return [_SHELL, "-c", _GROUP if own_session else _NICE, str(politeness), *command]
+
+
+def give_way(niceness: int) -> None:
+    """Give the calling thread a nice value, unless it has a greater one; nobody takes one back."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))

@@ -13,7 +13,6 @@ import json
 import os
 import queue
 import resource
-import signal
 import sys
 import threading
 import time
@@ -21,7 +20,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from gateway.errors import FetchFailed, GatewayBug, GatewayError, StoreFailed
-from gateway.operations.child_start import die_with_parent, take_stdout
+from gateway.operations.child_start import die_with_parent, leave_signals_to_the_parent, take_stdout
 from gateway.operations.gentle import GENTLE
 from gateway.operations.kernel_bytes import kernel_bytes
 from gateway.updates.updater_wire import error_words, line, packed, read_options
@@ -35,9 +34,7 @@ _TELL_EVERY_S: Final = 0.25
 
 def main() -> int:
     """Do what standard input says until it ends; return the exit code."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # decides what becomes of us
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    leave_signals_to_the_parent()
     answers = os.fdopen(take_stdout(), "wb", buffering=0)
     settings = json.loads(sys.stdin.buffer.readline())
     _confine(int(settings["parent"]))
