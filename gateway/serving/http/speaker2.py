@@ -321,8 +321,7 @@ class Speaker2:
         self._acknowledge(exchange.stream, exchange.unacknowledged)
         if exchange.is_answered and not exchange.inbox.is_whole:
             # It was answered early: the client need not send the rest, but some read no answer after a reset.
-            body_s, stream = self._limits.body_s, exchange.stream
-            self._wire.loop.call_later(body_s, self._reset, stream, ErrorCodes.NO_ERROR)
+            self._wire.later(self._limits.body_s, self._reset, exchange.stream, ErrorCodes.NO_ERROR)
         self._flush()
         if not self._exchanges and (self._is_retiring or self._service.door.closing):
             self._end(ErrorCodes.NO_ERROR, "")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
+from weakref import WeakSet
 
 from gateway.serving.http.alarm import Alarm
 
@@ -73,6 +75,7 @@ class Wire:
         self._discarded = 0
         self._written_bytes = 0
         self._has_ended = False
+        self._later: WeakSet[asyncio.TimerHandle] = WeakSet()
         self.is_full = False
         self.is_over = False
 
@@ -108,6 +111,10 @@ class Wire:
             waiter = self.loop.create_future()
             self._waiters.append(waiter)
             await waiter
+
+    def later(self, delay_s: float, call: Callable[..., object], *arguments: Any) -> None:
+        """Call back after a time, unless the connection is gone by then: nothing outlives it."""
+        self._later.add(self.loop.call_later(delay_s, call, *arguments))
 
     def hold(self, why: Hold) -> None:
         """Read nothing from the client until this reason is gone."""
@@ -188,6 +195,8 @@ class Wire:
         self._transport = None
         self.is_over = True
         self.alarm.drop()
+        for handle in tuple(self._later):
+            handle.cancel()
         self._wake()
         if self.speaker is not None:
             self.speaker.lost()

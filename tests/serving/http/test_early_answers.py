@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from h2.errors import ErrorCodes
 
 from gateway.serving.asgi import Receive, Scope, Send
 from gateway.serving.http.limits import HttpLimits
 from gateway.serving.listener import Listener
 from tests.serving.http.h2_client import h2_client
-from tests.serving.http.world import answer, run
+from tests.serving.http.world import answer, run, until
 
 MB = 1_000_000
 
@@ -43,3 +46,22 @@ def test_a_client_that_sends_on_for_long_is_told_to_stop() -> None:
             assert (await asking.answered(asking.ask("/b"))).status == 404
 
     run(work, _refuse, HttpLimits(body_s=0.05))
+
+
+def test_nothing_waits_for_a_client_that_is_gone() -> None:
+    def waiting() -> list[asyncio.TimerHandle]:
+        loop: Any = asyncio.get_running_loop()
+        return [
+            handle
+            for handle in loop._scheduled
+            if not handle.cancelled() and handle.when() > loop.time() + 600
+        ]
+
+    async def work(listener: Listener) -> None:
+        async with h2_client(listener) as asking:
+            assert (await asking.answered(asking.ask("/a", "POST", b"b", more=True))).status == 404
+            assert len(waiting()) == 1
+        await until(lambda: not listener._connections)
+        assert waiting() == []
+
+    run(work, _refuse, HttpLimits(body_s=3600.0))
