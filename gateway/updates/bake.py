@@ -66,9 +66,14 @@ class Summary:
     classes: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def answered(self) -> int:
+        """Recent requests that were answered."""
+        return sum(map(len, self.times_ms.values()))
+
+    @property
     def recent(self) -> int:
         """Recent requests, answered or failed."""
-        return sum(map(len, self.times_ms.values())) + self.failed
+        return self.answered + self.failed
 
     @property
     def error_rate(self) -> float:
@@ -130,7 +135,7 @@ class BakeWindow:
                 times_ms.setdefault(rows, []).append(time_ms)
         return Summary(
             times_ms={rows: tuple(sorted(times)) for rows, times in sorted(times_ms.items())},
-            failed=len(self._recent) - sum(map(len, times_ms.values())),
+            failed=sum(time_ms < 0 for time_ms in self._recent),
             not_finite=self._not_finite,
             crashes=self._crashes,
             requests=self._requests,
@@ -328,14 +333,13 @@ def _cautious(fraction: float, samples: int) -> float:
 
 def _budget(_base: Summary, now: Summary, limits: Gates) -> str:
     budget_ms = limits.p99_budget_ms
-    runs = sum(map(len, now.times_ms.values()))
-    if not budget_ms or runs < LEAST_SAMPLES:
+    if not budget_ms or now.answered < LEAST_SAMPLES:
         return ""
     # It was declared of one row at a time: rows that run together may take as long as one after another.
     by_row_ms = sorted(time_ms / rows for rows, times_ms in now.times_ms.items() for time_ms in times_ms)
-    if not significantly_more(sum(time_ms > budget_ms for time_ms in by_row_ms), runs, _TAIL):
+    if not significantly_more(sum(time_ms > budget_ms for time_ms in by_row_ms), now.answered, _TAIL):
         return ""
-    p99_ms = by_row_ms[math.ceil(0.99 * runs) - 1]
+    p99_ms = by_row_ms[math.ceil(0.99 * now.answered) - 1]
     return f"a run takes {p99_ms:.2f} ms a row at p99; its budget is {budget_ms:.2f} ms"
 
 
