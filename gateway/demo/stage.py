@@ -46,7 +46,7 @@ class Stage:
     Attributes:
         stack: Ends what was started, last first.
         folder: Where logs go.
-        port: The gateway's HTTP port.
+        port: The gateway's HTTP port; 0 until it is ready.
         children: Processes in the order of their start.
         sent: Frames that each sensor sent so far, by its id.
         held: Sensors that send nothing until they are told to.
@@ -60,6 +60,7 @@ class Stage:
     sent: dict[str, int] = field(default_factory=dict)
     held: frozenset[str] = frozenset()
     silent: asyncio.Event = field(default_factory=asyncio.Event)
+    _gateway: Child | None = None
     _sensors: Child | None = None
 
     async def start_broker(self) -> BrokerInUse:
@@ -92,11 +93,8 @@ class Stage:
             broker: The broker.
             config: Its configuration file.
             more: Settings of the file to override, by dotted key.
-
-        Raises:
-            Unavailable: A child ended.
-            DeadlineExceeded: It opened no port in time.
         """
+        self.port = 0
         overrides = {
             "gateway.id": GATEWAY,
             "http.listen": f"{HOST}:0",
@@ -108,15 +106,8 @@ class Stage:
             **(more or {}),
         }
         settings = [word for key, value in overrides.items() for word in ("--set", f"{key}={value}")]
-        gateway = await self._start("gateway", ("-m", "gateway", "run", "-c", str(config), *settings))
-        deadline_s = time.monotonic() + READY_LIMIT_S
-        while not (port := _http_port(gateway.log)):
-            self.check()
-            if time.monotonic() > deadline_s:
-                raise DeadlineExceeded(f"the gateway opened no port within {READY_LIMIT_S:g} s")
-            await asyncio.sleep(_POLL_S)
-        self.port = port
-        return gateway
+        self._gateway = await self._start("gateway", ("-m", "gateway", "run", "-c", str(config), *settings))
+        return self._gateway
 
     async def until_ready(self, stop: asyncio.Event) -> bool:
         """Wait until the gateway is ready; False if ``stop`` came first.
@@ -128,6 +119,7 @@ class Stage:
         deadline_s = time.monotonic() + READY_LIMIT_S
         while not await set_by(stop, time.monotonic() + _POLL_S):
             self.check()
+            self.port = self.port or (_http_port(self._gateway.log) if self._gateway is not None else 0)
             try:
                 code, body = await fetch(HOST, self.port, "/readyz")
             except (Unavailable, Malformed):
